@@ -1,0 +1,120 @@
+"""A model: an architecture, whatever it is used for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from suanli.sources import Source
+
+Architecture = Literal["transformer", "dit", "dlrm", "hstu"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experts:
+    """The mixture-of-experts part: routed experts (``top_k`` a token), shared experts and their widths.
+
+    Layers before ``first_layer`` stay dense; from there every ``every``-th layer has experts.
+    """
+
+    n_experts: int
+    top_k: int
+    ffn_hidden: int
+    n_shared: int = 0
+    shared_ffn_hidden: int = 0
+    first_layer: int = 0
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latent:
+    """Multi-head latent attention (DeepSeek-V2): ranks and head widths; ``q_rank`` 0 means no query compression."""
+
+    q_rank: int
+    kv_rank: int
+    nope_dim: int
+    rope_dim: int
+    v_dim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear:
+    """Linear-attention or state-space layers among full ones: one full-attention layer in ``full_every``.
+
+    ``n_heads`` x (``k_dim`` x ``v_dim``) numbers of state a layer and sequence.
+    """
+
+    full_every: int
+    n_heads: int
+    k_dim: int
+    v_dim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diffusion:
+    """A diffusion transformer's picture: latent compression, patch size and default sampling."""
+
+    latent_stride: int
+    temporal_stride: int
+    patch: int
+    temporal_patch: int
+    channels: int
+    text_tokens: int
+    cross_attention: bool
+    steps: int
+    guidance: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommender:
+    """A recommender: embedding tables (rows x dim), lookups an item, dense widths; ``history`` for sequence models."""
+
+    n_tables: int
+    rows: int
+    dim: int
+    lookups: int
+    bottom_mlp: tuple[int, ...] = ()
+    top_mlp: tuple[int, ...] = ()
+    history: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One architecture. Counts are of the whole, unsharded model; ``ffn_hidden`` is the dense layers' width.
+
+    ``head_dim`` times ``n_heads`` need not be ``hidden``. ``window`` is the sliding window in tokens (0: full
+    attention) and holds on all layers but one in ``full_every`` (0: on all). ``mtp_layers`` are extra
+    multi-token-prediction layers. ``parameters`` and ``active_parameters`` are the publisher's figures, None where
+    it gives none: what Suanli counts itself is ``workloads.parameters``.
+    """
+
+    id: str
+    name: str
+    architecture: Architecture = "transformer"
+    n_layers: int
+    hidden: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    ffn_hidden: int
+    vocab: int
+    gated_mlp: bool = True
+    tied_embeddings: bool = False
+    max_seq: int | None = None
+    attention_bias: bool = False
+    learned_positions: int = 0
+    parallel_block: bool = False
+    window: int = 0
+    full_every: int = 0
+    mtp_layers: int = 0
+    weight_format: str = "bf16"
+    experts: Experts | None = None
+    latent: Latent | None = None
+    linear: Linear | None = None
+    diffusion: Diffusion | None = None
+    recommender: Recommender | None = None
+    parameters: float | None = None
+    active_parameters: float | None = None
+    training_tokens: float | None = None
+    source: Source = field(default_factory=lambda: Source(""))
+    notes: str = ""

@@ -1,0 +1,89 @@
+"""Switches, and the networks that engines see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from suanli.sources import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A switch chip or an optical module, as sold; None means unknown. ``bandwidth``: B/s, one way, all ports."""
+
+    id: str
+    name: str
+    vendor: str
+    kind: str
+    bandwidth: float | None = None
+    serdes_rate: float | None = None
+    n_serdes: int | None = None
+    radix: int | None = None
+    ports_800g: int | None = None
+    ports_400g: int | None = None
+    chip_power_w: float | None = None
+    system_power_w: float | None = None
+    latency_s: float | None = None
+    buffer_bytes: float | None = None
+    transistors: float | None = None
+    die_area_m2: float | None = None
+    optics: str = ""
+    optics_w_per_800g: float | None = None
+    price_usd: float | None = None
+    year: int | None = None
+    process: str = ""
+    verified: str = ""
+    notes: str = ""
+    source: Source = field(default_factory=lambda: Source(""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One level of a network: ``size`` units of the level below share it.
+
+    ``bandwidth`` (B/s, one direction) is what each *chip* can send into this level; ``latency_s`` is one hop's
+    start-up time; ``kind`` is "nvlink", "hccs", "xgmi", "pcie", "torus", "ethernet", "infiniband"...;
+    ``oversubscription`` 1 means full bisection; ``in_network_reduction`` says that switches add.
+    """
+
+    kind: str
+    size: int
+    bandwidth: float
+    latency_s: float
+    oversubscription: float = 1.0
+    in_network_reduction: bool = False
+    switched: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Tiers from the innermost outwards; the product of their sizes is the number of chips joined."""
+
+    tiers: tuple[Tier, ...]
+
+    @property
+    def n_chips(self) -> int:
+        """Chips that the whole network joins."""
+        n = 1
+        for tier in self.tiers:
+            n *= tier.size
+        return n
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FabricBill:
+    """What a fabric is made of and costs: counts, W, USD, and bisection in B/s; None where a part is unknown."""
+
+    network: Network
+    n_switches: int
+    n_cables: int
+    n_optics: int
+    power_w: float | None
+    price_usd: float | None
+    price_low_usd: float | None
+    price_high_usd: float | None
+    bisection: float
+    switch: str
+    optics: str
+    levels: tuple[tuple[str, int], ...]
+    sources: tuple[str, ...]
