@@ -78,8 +78,9 @@ def parse(text: str, unit: str) -> float:
     """
     try:
         value = float(text)
-    except ValueError:
-        pass
+    except ValueError as error:
+        if not text.strip():
+            raise InputError(f"'{text}' is not a quantity; write a number and a unit such as '1 {unit}'") from error
     else:
         return _finite(value, text)
     ureg = _registry()

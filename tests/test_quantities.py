@@ -1,0 +1,72 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suanli.errors import InputError
+from suanli.quantities import currency, parse, show, show_money
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("3.35 TB/s", "B/s", 3.35e12),
+        ("80 GiB", "B", 80 * 2**30),
+        ("700 W", "W", 700.0),
+        ("989 TFLOPS", "FLOP/s", 989e12),
+        ("1979 TOPS", "FLOP/s", 1979e12),
+        ("CNY 24 bn", "CNY", 24e9),
+        ("USD 15,000", "USD", 15000.0),
+        ("USD 0.083/kWh", "USD/kWh", 0.083),
+        ("60 %", "", 0.6),
+        ("814 mm2", "m2", 814e-6),
+        ("814 mm²", "m2", 814e-6),
+        ("36 h", "s", 129600.0),
+        ("12", "W", 12.0),
+    ],
+)
+def test_parse_reads_what_people_write(text: str, unit: str, value: float) -> None:
+    assert parse(text, unit) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "complaint"),
+    [
+        ("80 GiB", "W", "wrong kind of unit"),
+        ("USD 5", "CNY", "wrong kind of unit"),
+        ("eighty", "W", "not a quantity"),
+        ("nan", "W", "not a finite number"),
+        ("", "W", "not a quantity"),
+        ("__import__('os')", "W", "not a quantity"),
+    ],
+)
+def test_parse_refuses_the_rest_in_one_line(text: str, unit: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint) as caught:
+        parse(text, unit)
+    assert "\n" not in str(caught.value)
+
+
+def test_currency_names_the_code() -> None:
+    assert currency("CNY 40 bn") == "CNY"
+    assert currency("40 W") is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(min_value=1e-3, max_value=1e17), st.sampled_from(["B/s", "FLOP/s", "W", "B"]))
+def test_show_and_parse_round_trip(value: float, unit: str) -> None:
+    assert parse(show(value, unit, digits=9), unit) == pytest.approx(value, rel=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(min_value=1.0, max_value=1e12))
+def test_money_round_trips(value: float) -> None:
+    assert parse(show_money(value, "USD", digits=9), "USD") == pytest.approx(value, rel=1e-6)
+
+
+def test_show_says_unknown_and_scales_time_and_area() -> None:
+    assert show(None, "W") == "unknown"
+    assert show(814e-6, "m2") == "814 mm²"
+    assert show(0.0123, "s") == "12.3 ms"
+    assert show(3 * 86400.0, "s") == "3.00 d"
+    assert not math.isnan(parse(show(0.6, "%"), ""))
