@@ -2,7 +2,7 @@
 
 from suanli.kinds._chip import BITS, FORMATS, Chip
 from suanli.kinds._cluster import Cluster
-from suanli.kinds._model import Architecture, Diffusion, Experts, Latent, Linear, Model, Recommender
+from suanli.kinds._model import Architecture, Diffusion, Experts, Indexer, Latent, Linear, Model, Recommender
 from suanli.kinds._network import FabricBill, Network, Switch, Tier
 from suanli.kinds._ruling import GROUPS, Group, Remark, Ruling, Threshold
 from suanli.kinds._workload import Service, TrainingRun
@@ -18,6 +18,7 @@ __all__ = [
     "Experts",
     "FabricBill",
     "Group",
+    "Indexer",
     "Latent",
     "Linear",
     "Model",

@@ -41,18 +41,41 @@ class Latent:
 class Linear:
     """Linear-attention or state-space layers among full ones: one full-attention layer in ``full_every``.
 
-    ``n_heads`` x (``k_dim`` x ``v_dim``) numbers of state a layer and sequence.
+    ``n_heads`` x (``k_dim`` x ``v_dim``) numbers of state a layer and sequence. ``n_k_heads`` is the number of key
+    (and query) heads or state groups, 0 where it equals ``n_heads``; ``conv`` is the width of the short convolution.
     """
 
     full_every: int
     n_heads: int
     k_dim: int
     v_dim: int
+    n_k_heads: int = 0
+    conv: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexer:
+    """The indexer of sparse attention (DeepSeek-V3.2): each query attends to the ``top_k`` keys it scores highest.
+
+    One layer in ``every`` scores the keys, the layers after it use its choice.
+    """
+
+    n_heads: int
+    head_dim: int
+    top_k: int
+    every: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diffusion:
-    """A diffusion transformer's picture: latent compression, patch size and default sampling."""
+    """A diffusion transformer's picture: latent compression, patch size and default sampling.
+
+    The first ``joint_layers`` blocks carry text tokens in weights of their own and attend jointly (MMDiT); blocks
+    after them, where there are any, are fused single-stream blocks over text and picture. ``modulation`` is the number
+    of vectors of width ``hidden`` that each block's own adaptive-norm layer predicts (0: one table shared by all).
+    ``text_dim`` is the width of the text encoder's states; ``denoisers`` counts whole copies of the
+    network that take turns over the steps (Wan 2.2: two).
+    """
 
     latent_stride: int
     temporal_stride: int
@@ -63,11 +86,20 @@ class Diffusion:
     cross_attention: bool
     steps: int
     guidance: bool
+    joint_layers: int = 0
+    modulation: int = 0
+    text_dim: int = 0
+    denoisers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommender:
-    """A recommender: embedding tables (rows x dim), lookups an item, dense widths; ``history`` for sequence models."""
+    """A recommender: embedding tables, dense widths; ``history`` (events a user) for sequence models.
+
+    ``rows`` are summed over all ``n_tables`` tables, each row ``dim`` wide; ``lookups`` are rows read an item over all
+    tables. ``bottom_mlp`` and ``top_mlp`` are layer widths; ``cross_layers`` low-rank cross layers of rank
+    ``cross_rank`` (DCNv2) replace the pairwise dot products where they are not 0.
+    """
 
     n_tables: int
     rows: int
@@ -76,6 +108,9 @@ class Recommender:
     bottom_mlp: tuple[int, ...] = ()
     top_mlp: tuple[int, ...] = ()
     history: int = 0
+    dense_features: int = 0
+    cross_layers: int = 0
+    cross_rank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +119,9 @@ class Model:
 
     ``head_dim`` times ``n_heads`` need not be ``hidden``. ``window`` is the sliding window in tokens (0: full
     attention) and holds on all layers but one in ``full_every`` (0: on all). ``mtp_layers`` are extra
-    multi-token-prediction layers. ``parameters`` and ``active_parameters`` are the publisher's figures, None where
+    multi-token-prediction layers. ``attention_gate`` doubles the query projection for an output gate.
+    ``attention_bias`` gives the query, key and value projections a bias (without ``gated_mlp``: every linear layer).
+    ``parameters`` and ``active_parameters`` are the publisher's figures, None where
     it gives none: what Suanli counts itself is ``workloads.parameters``.
     """
 
@@ -102,6 +139,7 @@ class Model:
     tied_embeddings: bool = False
     max_seq: int | None = None
     attention_bias: bool = False
+    attention_gate: bool = False
     learned_positions: int = 0
     parallel_block: bool = False
     window: int = 0
@@ -111,6 +149,7 @@ class Model:
     experts: Experts | None = None
     latent: Latent | None = None
     linear: Linear | None = None
+    indexer: Indexer | None = None
     diffusion: Diffusion | None = None
     recommender: Recommender | None = None
     parameters: float | None = None
