@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 Kind = Literal["measured", "datasheet", "reported", "estimated"]
 KINDS: tuple[Kind, ...] = ("measured", "datasheet", "reported", "estimated")
@@ -62,3 +62,52 @@ def roots(figure: Figure | Sourced) -> tuple[Sourced, ...]:
 
     walk(figure)
     return tuple(seen.values())
+
+
+def pack(figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:
+    """Return ``figures`` as plain tables that refer to each other by key, for a result file.
+
+    ``figures``: key -> value, unit, formula, interval and ``inputs`` (name -> key); ``values``: key -> sourced value
+    with the key of its source; ``sources``: key -> reference, date, kind. Shared nodes appear once.
+    """
+    out: dict[str, dict[str, Any]] = {"figures": {}, "values": {}, "sources": {}}
+    keys: dict[int, str] = {id(figure): key for key, figure in figures.items()}
+    taken = set(figures)
+    source_keys: dict[Source, str] = {}
+
+    def source_key(source: Source) -> str:
+        if source not in source_keys:
+            source_keys[source] = f"s{len(source_keys) + 1}"
+            out["sources"][source_keys[source]] = asdict(source)
+        return source_keys[source]
+
+    def value_key(value: Sourced) -> str:
+        fields = {"value": value.value, "unit": value.unit, "low": value.low, "high": value.high}
+        row = {"name": value.name, **fields, "source": source_key(value.source)}
+        key = value.name
+        while key in out["values"] and out["values"][key] != row:
+            key += "'"
+        out["values"][key] = row
+        return key
+
+    def figure_key(figure: Figure) -> str:
+        key = keys.get(id(figure))
+        if key is None:
+            key = figure.name
+            while key in taken:
+                key += "'"
+            keys[id(figure)] = key
+            taken.add(key)
+        if key not in out["figures"]:
+            out["figures"][key] = {}
+            inputs = {
+                name: value_key(node) if isinstance(node, Sourced) else figure_key(node)
+                for name, node in figure.inputs.items()
+            }
+            fields = {"value": figure.value, "unit": figure.unit, "p10": figure.p10, "p90": figure.p90}
+            out["figures"][key] = {"name": figure.name, **fields, "formula": figure.formula, "inputs": inputs}
+        return key
+
+    for figure in figures.values():
+        figure_key(figure)
+    return out
