@@ -1,0 +1,20 @@
+"""Silicon: the time of any operator on any chip."""
+
+from suanli.silicon._attention import attention_time
+from suanli.silicon._conv import convolution_time
+from suanli.silicon._gemm import gemm_time
+from suanli.silicon._memory import elementwise_time, embedding_time
+from suanli.silicon._mla import mla_time
+from suanli.silicon._moe import moe_time
+from suanli.silicon._sigma import sigma
+
+__all__ = [
+    "attention_time",
+    "convolution_time",
+    "elementwise_time",
+    "embedding_time",
+    "gemm_time",
+    "mla_time",
+    "moe_time",
+    "sigma",
+]

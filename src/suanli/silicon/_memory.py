@@ -1,0 +1,72 @@
+"""Operators that move bytes: element-wise work, normalisation, optimiser steps, embedding look-ups."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from suanli.errors import InputError
+from suanli.kinds import Chip
+from suanli.silicon._checks import shapes
+from suanli.silicon._gemm import beyond_cache
+from suanli.silicon._laws import Work, time_of
+from suanli.silicon._parameters import Parameters, law_for
+from suanli.silicon._unit import Unit, unit_of
+
+Array = NDArray[np.float64]
+
+_SECTOR = 64.0  # bytes that memory delivers at least for one random row
+
+
+def elementwise_time(
+    chip: Chip,
+    *,
+    bytes: ArrayLike,  # noqa: A002 - the quantity's own name
+    flop: ArrayLike = 0.0,
+    cache: str = "cold",
+    parameters: Parameters | None = None,
+) -> Array:
+    """Return seconds of an element-wise pass over ``bytes`` read and written with ``flop`` vector operations.
+
+    ``cache`` is "cold" where the bytes come from memory, "warm" where the last cache may still hold them.
+    Raises InputError for negative sizes.
+    """
+    if cache not in ("warm", "cold"):
+        raise InputError(f"cache is '{cache}'; it must be warm or cold")
+    sizes = shapes(zero_allowed=("flop",), bytes=bytes, flop=flop)
+    unit = unit_of(chip)
+    law = law_for(chip, "elementwise", "bf16", parameters=parameters)
+    missed = beyond_cache(sizes["bytes"], unit.cache) if cache == "warm" else sizes["bytes"]
+    return time_of(law, _streamed(chip, unit, sizes["bytes"], missed, sizes["flop"]))
+
+
+def embedding_time(
+    chip: Chip,
+    *,
+    lookups: ArrayLike,
+    dim: ArrayLike,
+    bytes_per_element: ArrayLike = 4.0,
+    pooling: ArrayLike = 1.0,
+    parameters: Parameters | None = None,
+) -> Array:
+    """Return seconds of ``lookups`` random rows of ``dim`` numbers, summed in bags of ``pooling`` rows.
+
+    A row costs at least one memory sector; a bag writes one row. Raises InputError for sizes not above zero.
+    """
+    sizes = shapes(lookups=lookups, dim=dim, bytes_per_element=bytes_per_element, pooling=pooling)
+    unit = unit_of(chip)
+    row = sizes["dim"] * sizes["bytes_per_element"]
+    moved = sizes["lookups"] * (np.ceil(row / _SECTOR) * _SECTOR + row / sizes["pooling"])
+    law = law_for(chip, "embedding", "bf16", parameters=parameters)
+    return time_of(law, _streamed(chip, unit, moved, moved, sizes["lookups"] * sizes["dim"]))
+
+
+def _streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) -> Work:
+    """Return the work of a stream: ``missed`` of its ``size`` bytes come from memory."""
+    vector = chip.peak.get("fp32") or 64.0 * unit.cores * unit.clock
+    return Work(
+        compute=flop / vector,
+        memory=missed / unit.bandwidth if unit.bandwidth else np.zeros_like(size),
+        cache=size / unit.cache_rate,
+        features={"log_bytes": np.log2(size)},
+    )
