@@ -30,7 +30,9 @@ class Chip:
 
     ``peak`` maps a format to FLOP/s (integer formats: OP/s). ``scale_up_bandwidth`` (B/s) is what the package
     sends in one direction over its links to the chips of its node; ``scale_out_bandwidth`` (B/s, one direction) is
-    its share of the node's network cards. ``family`` names the architecture whose measured efficiencies apply.
+    its share of the node's network cards. ``scale_up_domain`` counts the chips that those links join. ``die_area_m2`` is
+    the area of one of ``n_logic_dies``; ``l2_bytes`` is the last cache before memory. ``memory_bytes`` is 0 where all
+    memory is on the die. ``family`` names the architecture whose measured efficiencies apply.
     ``field_sources`` names the source of a field where it differs from ``source``.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from suanli.sources import Source
@@ -35,6 +36,11 @@ class Switch:
     verified: str = ""
     notes: str = ""
     source: Source = field(default_factory=lambda: Source(""))
+    field_sources: Mapping[str, Source] = field(default_factory=dict)
+
+    def source_of(self, name: str) -> Source:
+        """Return where the field ``name`` was read."""
+        return self.field_sources.get(name, self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
