@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from suanli.catalog._folder import DATA, user_folder
-from suanli.catalog._names import Name, Resolution, resolve
+from suanli.catalog._names import Name, Resolution, compact, resolve
 from suanli.catalog._tables import field_sources, rows, schema, source_of, unique
+from suanli.errors import UnknownNameError
 from suanli.files import write_text
 from suanli.kinds import Chip
 
@@ -43,6 +44,19 @@ def resolve_chip(text: str) -> Resolution:
     Raises UnknownNameError with the nearest name where it is none.
     """
     return _resolved(text, user_folder())
+
+
+def core_names(text: str) -> tuple[str, ...]:
+    """Return the ids of all chips that share the core name ``text`` ("A100": every board and memory size), or none."""
+    known = _by_id(user_folder())
+    wanted = compact(text)
+    same = tuple(n.chip for n in _names() if n.core == wanted and n.chip in known)
+    if same:
+        return same
+    try:
+        return (resolve_chip(text).base,)
+    except UnknownNameError:
+        return ()
 
 
 def write_chip(path: Path, chip: Chip) -> None:
