@@ -7,6 +7,8 @@ from suanli.catalog._fitted import fitted
 from suanli.catalog._folder import rulebook_path
 from suanli.catalog._model_names import ModelResolution
 from suanli.catalog._models import model, models, resolve_model
+from suanli.catalog._model_names import ModelResolution
+from suanli.catalog._models import model, models, resolve_model
 from suanli.catalog._names import Resolution
 from suanli.catalog._switches import switch, switches
 
