@@ -1,12 +1,10 @@
 """The catalogue: chips, switches, models, prices, rules and events, each with its source."""
 
 from suanli.catalog._chips import chip, chips, resolve_chip, write_chip
-from suanli.catalog._costs import Cost, cost, costs, price, rent
+from suanli.catalog._costs import Cost, cost, costs, figure_at, price, rent
 from suanli.catalog._events import Contradiction, Event, event, events
 from suanli.catalog._fitted import fitted
 from suanli.catalog._folder import rulebook_path
-from suanli.catalog._model_names import ModelResolution
-from suanli.catalog._models import model, models, resolve_model
 from suanli.catalog._model_names import ModelResolution
 from suanli.catalog._models import model, models, resolve_model
 from suanli.catalog._names import Resolution
@@ -24,6 +22,7 @@ __all__ = [
     "costs",
     "event",
     "events",
+    "figure_at",
     "fitted",
     "model",
     "models",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +32,7 @@ class Cost:
     chip: str
     owner: str
     region: str
+    country: str
     scope: str
     year: int | None
     date: str
@@ -85,23 +88,24 @@ def costs(
     year: int | None = None,
     owner: str | None = None,
 ) -> tuple[Cost, ...]:
-    """Return the cost rows that match what is given: section, chip (any spelling), text in region or owner, year.
+    """Return the cost rows that match what is given: section, chip, words of the region, text in the owner, year.
 
+    ``chip`` is any spelling of one; ``region`` words of the row's region, or a country (name or code) or a place in it.
     Raises UnknownNameError for an unknown section or chip.
     """
     table = _by_id(user_file("prices.csv")).values()
     if section is not None and section not in (sections := dict.fromkeys(c.section for c in table)):
         raise unknown_name("section", section, sections)
     wanted = resolve_chip(chip).base if chip is not None else None
-    return tuple(
+    found = [
         c
         for c in table
         if (section is None or c.section == section)
         and (wanted is None or wanted in chips_of(c))
-        and (region is None or region.casefold() in c.region.casefold())
         and (year is None or c.year == year)
         and (owner is None or owner.casefold() in c.owner.casefold())
-    )
+    ]
+    return tuple(found if region is None else _in_region(found, region))
 
 
 def price(chip: str, year: int, *, region: str | None = None, scope: str = "chip") -> Sourced | None:
@@ -137,6 +141,20 @@ def rent(chip: str, year: int, *, region: str | None = None, term: str | None = 
     return _merged(found, f"rent of {chip}, {_years(found)}") if found else None
 
 
+def figure_at(rows_: Sequence[Cost], year: int, name: str) -> Sourced | None:
+    """Return one figure for ``year`` out of rows of one unit: the rows of that year, else of the nearest year before.
+
+    Rows without a year hold for any. Of several rows the median of the central figures is taken, with the range over
+    all. None where no row is so old; raises InputError for rows of several units.
+    """
+    known = [c for c in rows_ if c.value is not None and (c.year is None or c.year <= year)]
+    if not known:
+        return None
+    if len(units := dict.fromkeys(c.unit for c in known)) > 1:
+        raise InputError(f"{name}: rows in {' and '.join(units)} cannot be put together")
+    return _merged(_latest(known, year), name)
+
+
 def chips_of(row: Cost) -> tuple[str, ...]:
     """Return the ids of the chips that the row's name covers: all boards of a core name; none for a class of chips."""
     return core_names(row.chip) if row.chip else ()
@@ -154,13 +172,31 @@ def _rows_at(chip: str, year: int, *, section: str, scopes: Sequence[str], regio
             and c.value is not None and wanted in chips_of(c)
         ]  # fmt: skip
         if region is not None:
-            found = [c for c in found if region.casefold() in c.region.casefold()]
+            found = _in_region(found, region)
         else:
             found = [c for c in found if not c.region] or found
         if found:
-            latest = max(c.year or 0 for c in found)
-            return [c for c in found if c.year == latest]
+            return _latest(found, year)
     return []
+
+
+def _latest(found: Sequence[Cost], year: int) -> list[Cost]:
+    latest = max(c.year if c.year is not None else year for c in found)
+    return [c for c in found if c.year is None or c.year == latest]
+
+
+def _in_region(found: Sequence[Cost], region: str) -> list[Cost]:
+    """Return the rows whose region names ``region``, or else those of the country that it is or lies in."""
+    word = re.compile(rf"\b{re.escape(region.casefold())}\b")
+    named = [c for c in found if word.search(c.region.casefold())]
+    country = _places().get(region.casefold(), region.upper())
+    return named or [c for c in found if c.country and c.country == country]
+
+
+@cache
+def _places() -> Mapping[str, str]:
+    with (DATA / "costs" / "places.csv").open(encoding="utf-8", newline="") as file:
+        return {row["place"].casefold(): row["country"] for row in csv.DictReader(file)}
 
 
 def _merged(found: Sequence[Cost], name: str) -> Sourced:
