@@ -1,0 +1,167 @@
+"""Collectives of a strategy: which chips a group spans, and what suanli.fabric says of its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.errors import InputError
+from suanli.fabric import collective_time, network_of
+from suanli.kinds import Chip, Network, Tier
+from suanli.training._facts import Facts
+from suanli.training._memory import local_weights
+from suanli.training._strategy import Strategies
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a run stands: chips of one kind, ``domain`` of them joined by scale-up links, and the rest of the network.
+
+    ``inner`` and ``outer`` are the tiers inside and between domains; their sizes are ignored.
+    """
+
+    chip: Chip
+    domain: int
+    inner: Tier
+    outer: Tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Seconds of collectives before calibration: one all-reduce of a layer's activations (``tp``), a layer's context
+    and expert exchanges forward (``cp``, ``ep``), one stage crossing of a whole micro-batch (``p2p``), a step's
+    gradient reduce-scatter and weight gather, and the second half of an unsharded all-reduce (``dp_extra``)."""
+
+    tp: Array
+    cp: Array
+    ep: Array
+    p2p: Array
+    dp_reduce: Array
+    dp_gather: Array
+    dp_extra: Array
+
+
+def site_of(
+    chip: Chip,
+    *,
+    chips_per_node: int | None = None,
+    scale_up: float | None = None,
+    scale_out: float | None = None,
+) -> Site:
+    """Return the site of ``chip``; B/s a chip one way in ``scale_up`` and ``scale_out`` replace the datasheet's.
+
+    The domain is the chip's own scale-up domain where that is larger than the node (an NVL72 rack of 4-chip trays).
+    Raises InputError for chips_per_node below 1.
+    """
+    node = chips_per_node or min(chip.scale_up_domain or 8, 8)
+    if node < 1:
+        raise InputError(f"chips_per_node {node} is below 1")
+    domain = max(node, chip.scale_up_domain or 1)
+    network = network_of(chip, 64 * domain, chips_per_node=domain)
+    inner, outer = network.tiers[0], network.tiers[-1]
+    if scale_up is not None:
+        inner = replace(inner, bandwidth=scale_up)
+    if scale_out is not None:
+        outer = replace(outer, bandwidth=scale_out)
+    return Site(chip=chip, domain=domain, inner=inner, outer=outer)
+
+
+def group_time(site: Site, kind: str, message: Array, size: Array, inside: Array) -> Array:
+    """Return the seconds of a collective in groups of ``size`` chips, ``inside`` of them in each domain.
+
+    ``message`` is the whole buffer in bytes, as NCCL counts it. All chips of a domain run their own group at the same
+    time, each on its own share of links.
+    """
+    message, size, inside = np.broadcast_arrays(message, size, inside)
+    out = np.zeros(message.shape)
+    if not np.any(size > 1):
+        return out
+    pairs = np.unique(np.stack([size.ravel(), inside.ravel()], axis=1), axis=0)
+    for n, k in pairs:
+        if n <= 1:
+            continue
+        where = (size == n) & (inside == k)
+        out[where] = collective_time(_network(site, int(n), int(k)), kind, np.maximum(message[where], 1.0), int(n))
+    return out
+
+
+def _network(site: Site, size: int, inside: int) -> Network:
+    """Return the network that a group of ``size`` chips, ``inside`` in a domain, sees."""
+    inside = max(1, min(size, inside))
+    domains = -(-size // inside)
+    tiers = []
+    if inside > 1:
+        tiers.append(replace(site.inner, size=inside))
+    if domains > 1:
+        tiers.append(replace(site.outer, size=domains))
+    return Network(tiers=tuple(tiers))
+
+
+def traffic(
+    site: Site,
+    f: Facts,
+    s: Strategies,
+    *,
+    seq: Array,
+    gradient_bytes: Array,
+    pieces: Array,
+    n_chips: Array,
+    bits8: Array | float = 0.0,
+) -> Traffic:
+    """Return the times of the collectives of each candidate.
+
+    Ranks are placed with tp innermost, then cp, then dp (experts among both), then pp (Megatron's default order).
+    """
+    tokens = s.micro_batch * seq / s.cp
+    rows = 2.0 * tokens * f.hidden
+    domain = float(site.domain)
+
+    def inside(stride: Array, size: Array) -> Array:
+        return np.clip(np.floor(domain / stride), 1.0, size)
+
+    tp = group_time(site, "all_reduce", rows, s.tp, inside(np.ones_like(s.tp), s.tp))
+    keys = 2.0 * s.micro_batch * seq * np.maximum(f.kv_heads / s.tp, 1.0) * (f.qk_dim + f.v_dim)
+    cp = group_time(site, "all_gather", keys, s.cp, inside(s.tp, s.cp))
+    ep = _expert_exchange(site, f, s, tokens=tokens, bits8=bits8)
+    crossing = np.where(n_chips > domain, np.minimum(site.outer.bandwidth, site.inner.bandwidth), site.inner.bandwidth)
+    latency = np.where(n_chips > domain, site.outer.latency_s, site.inner.latency_s)
+    p2p = np.where(s.pp > 1, rows / crossing + latency, 0.0)
+    dense, routed = local_weights(f, s, stage="first")
+    ranks = s.dp * s.cp
+    expert_ranks = np.maximum(1.0, s.dp * s.cp * s.tp / (s.ep * s.etp))
+    within = inside(s.tp, ranks)
+    expert_within = np.clip(np.floor(domain / np.minimum(s.ep * s.etp, domain)), 1.0, expert_ranks)
+
+    # ZeRO-3 moves each layer by itself, the others a few large buckets.
+    calls = np.where(s.sharding == 3, pieces * np.maximum(f.layers / s.pp, 1.0), 4.0)
+
+    def both(kind: str, width: Array | float) -> Array:
+        common = group_time(site, kind, width * dense / calls, ranks, within)
+        own = group_time(site, kind, width * routed / calls, expert_ranks, expert_within)
+        return calls * (common + np.where(routed > 0, own, 0.0))
+
+    return Traffic(
+        tp=tp,
+        cp=cp,
+        ep=ep,
+        p2p=p2p,
+        dp_reduce=both("reduce_scatter", gradient_bytes),
+        dp_gather=both("all_gather", 2.0),
+        dp_extra=both("all_gather", gradient_bytes),
+    )
+
+
+def _expert_exchange(site: Site, f: Facts, s: Strategies, *, tokens: Array, bits8: Array | float) -> Array:
+    """Return the seconds a layer of dispatch and combine, averaged over expert and dense layers."""
+    if not np.any(s.ep > 1):
+        return np.zeros(np.broadcast_shapes(tokens.shape, s.ep.shape))
+    copies = np.minimum(f.top_k, np.maximum(s.ep, 1.0))
+    sent = tokens / s.tp * copies * f.hidden
+    span = np.clip(np.floor(site.domain / s.etp), 1.0, s.ep)
+    dispatch = group_time(site, "all_to_all", (2.0 - bits8) * sent, s.ep, span)
+    combine = group_time(site, "all_to_all", 2.0 * sent, s.ep, span)
+    return f.moe_layers / f.layers * (dispatch + combine)

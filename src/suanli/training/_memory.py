@@ -1,0 +1,208 @@
+"""Memory of the fullest chip: weights, gradients, optimizer, activations, work space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.quantities import GIB
+from suanli.training import _facts as count
+from suanli.training._facts import Facts
+from suanli.training._schedule import in_flight, stage_layers
+from suanli.training._strategy import Strategies
+
+Array = NDArray[np.float64]
+
+RESERVE = 2.5 * GIB
+"""Bytes that the driver, the communication library and fragmentation keep (estimated from public run logs)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes on one chip of the stage that is fullest; ``reserve`` is not the model's own."""
+
+    weights: Array
+    gradients: Array
+    optimizer: Array
+    activations: Array
+    workspace: Array
+    reserve: Array
+
+    @property
+    def total(self) -> Array:
+        """All parts together."""
+        return self.weights + self.gradients + self.optimizer + self.activations + self.workspace + self.reserve
+
+
+def local_weights(f: Facts, s: Strategies, *, stage: str) -> tuple[Array, Array]:
+    """Return (weights outside experts, weights in experts) on one chip of the "first", "middle" or "last" stage.
+
+    A tied head is a second copy on the last stage of a pipeline.
+    """
+    full, last = stage_layers(f.layers, s.pp, s.vpp)
+    layers = last if stage == "last" else full
+    sparse = f.moe_layers / f.layers
+    per_layer = (
+        count.attention_weights(f) + (1.0 - sparse) * count.mlp_weights(f) + sparse * count.shared_weights(f)
+    ) / s.tp + 2.0 * f.hidden
+    dense = layers * per_layer
+    if stage == "first":
+        dense = dense + count.embedding_weights(f) / s.tp
+    if stage == "last":
+        dense = dense + f.vocab * f.hidden / s.tp + f.mtp_layers * (per_layer + 2.0 * f.hidden * f.hidden / s.tp)
+    single = s.pp == 1
+    if stage == "first":
+        head = np.where(f.tied > 0, 0.0, f.vocab * f.hidden) / s.tp
+        mtp = f.mtp_layers * (per_layer + 2.0 * f.hidden * f.hidden / s.tp)
+        dense = dense + np.where(single, head + mtp, 0.0)
+    spread = np.minimum(s.ep * s.etp, np.maximum(f.experts, 1.0) * s.etp)
+    extra = np.where(single | (np.asarray(stage == "last")), f.mtp_layers, 0.0)
+    routed = (layers * sparse + extra * (sparse > 0)) * count.expert_weights(f) / spread
+    return dense, routed
+
+
+def layer_activations(
+    f: Facts, s: Strategies, *, seq: Array, flash: Array, dropout: Array, bits8: Array | float = 0.0
+) -> Array:
+    """Return bytes that one layer keeps for its backward pass of one micro-batch, nothing recomputed.
+
+    Korthikanti et al. 2022 (2205.05198), equations 1-4, written for any widths: without flash attention, with dropout
+    and ffn = 4 hidden it is s b h (34 + 5 a s / h), of which 10 s b h only sequence parallelism divides. FlashAttention
+    keeps one number a row and head in place of the scores. ``bits8`` 1: inputs of products are kept in 8 bits.
+    """
+    tokens = s.micro_batch * seq / s.cp
+    split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    linear = 2.0 - bits8
+    outside = tokens * f.hidden * (4.0 + 2.0 * linear + 2.0 * dropout) / split
+    heads = f.heads * (f.qk_dim + f.v_dim) + np.where(
+        f.kv_rank > 0, f.heads * f.qk_dim, f.kv_heads * (f.qk_dim + f.v_dim) - f.heads * f.v_dim
+    )
+    inside = tokens * (2.0 * (heads + f.heads * f.v_dim * (linear / 2.0)))
+    inside = inside + 2.0 * tokens * (f.q_rank + f.kv_rank)
+    scores = np.where(flash > 0, 4.0 * tokens * f.heads, (2.0 + 3.0 * dropout) * f.heads * tokens * seq)
+    sparse = f.moe_layers / f.layers
+    dense = (1.0 - sparse) * f.ffn + sparse * f.shared_ffn
+    mlp = tokens * dense * (2.0 * (1.0 + f.gated) + linear)
+    routed = (
+        sparse * tokens / s.tp * f.top_k * (f.hidden * (linear + 2.0) + f.moe_ffn * (2.0 * (1.0 + f.gated) + linear))
+    )
+    return outside + (inside + scores + mlp) / s.tp + routed
+
+
+def selective_activations(
+    f: Facts, s: Strategies, *, seq: Array, flash: Array, dropout: Array, gemm_share: Array, elementwise: Array
+) -> Array:
+    """Return bytes a layer keeps under selective recomputation.
+
+    Without flash attention the scores go (Korthikanti 2022, section 5); ``gemm_share`` of the products' outputs and
+    ``elementwise`` of the norm and activation outputs go where the era recomputes those.
+    """
+    whole = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout)
+    tokens = s.micro_batch * seq / s.cp
+    scores = np.where(flash > 0, 0.0, (2.0 + 3.0 * dropout) * f.heads * tokens * seq / s.tp)
+    kept = whole - scores
+    split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    sparse = f.moe_layers / f.layers
+    rows = (1.0 - sparse) * f.ffn + sparse * (f.shared_ffn + f.top_k * f.moe_ffn)
+    light = elementwise * tokens * (4.0 * f.hidden / split + 2.0 * rows / s.tp)
+    return np.maximum((kept - light) * (1.0 - gemm_share), 2.0 * tokens * f.hidden / split)
+
+
+def memory(
+    f: Facts,
+    s: Strategies,
+    *,
+    seq: Array,
+    batch: Array,
+    flash: Array,
+    dropout: Array,
+    gradient_bytes: Array,
+    selective_gemm: Array,
+    selective_elementwise: Array,
+    bits8: Array | float = 0.0,
+    reserve: float = RESERVE,
+) -> Memory:
+    """Return the memory of each candidate's fullest stage (the larger of first and last). Sizes in tokens, sequences.
+
+    Mixed precision keeps 2-byte weights, gradients of ``gradient_bytes``, and 12 bytes a weight of optimizer state
+    (fp32 master copy and two moments; 8 with 2-byte moments), each divided by what ``sharding`` says (Rajbhandari 2020,
+    1910.02054).
+    """
+    n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
+    parts = [
+        _stage(
+            f,
+            s,
+            stage=stage,
+            seq=seq,
+            n_micro=n_micro,
+            flash=flash,
+            dropout=dropout,
+            gradient_bytes=gradient_bytes,
+            selective_gemm=selective_gemm,
+            selective_elementwise=selective_elementwise,
+            bits8=bits8,
+            reserve=reserve,
+        )
+        for stage in ("first", "last")
+    ]
+    first, last = parts
+    larger = last.total > first.total
+    names = ("weights", "gradients", "optimizer", "activations", "workspace", "reserve")
+    return Memory(**{n: np.where(larger, getattr(last, n), getattr(first, n)) for n in names})
+
+
+def _stage(
+    f: Facts,
+    s: Strategies,
+    *,
+    stage: str,
+    seq: Array,
+    n_micro: Array,
+    flash: Array,
+    dropout: Array,
+    gradient_bytes: Array,
+    selective_gemm: Array,
+    selective_elementwise: Array,
+    bits8: Array | float,
+    reserve: float,
+) -> Memory:
+    """Return the memory of one chip of one stage."""
+    dense, routed = local_weights(f, s, stage=stage)
+    ranks = s.dp * s.cp
+    expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
+    copies = np.where(s.schedule == 3, 2.0, 1.0)  # DualPipe holds two stages' weights
+
+    def spread(from_stage: int) -> Array:
+        return dense / np.where(s.sharding >= from_stage, ranks, 1.0) + routed / np.where(
+            s.sharding >= from_stage, expert_ranks, 1.0
+        )
+
+    state = np.where(s.short_moments > 0, 8.0, 12.0) * np.where(s.offload > 0, 0.0, 1.0)
+    full, last = stage_layers(f.layers, s.pp, s.vpp)
+    layers = last if stage == "last" else full
+    one = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout, bits8=bits8)
+    selective = selective_activations(
+        f, s, seq=seq, flash=flash, dropout=dropout, gemm_share=selective_gemm, elementwise=selective_elementwise
+    )
+    tokens = s.micro_batch * seq / s.cp
+    entry = 2.0 * tokens * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    recomputed = s.recompute_share * entry + (1.0 - s.recompute_share) * one
+    kept = np.where(s.recompute == 2, recomputed, np.where(s.recompute == 1, selective, one))
+    held = in_flight(s.pp, s.vpp, n_micro, s.schedule) if stage == "first" else np.ones_like(n_micro)
+    spare = np.where(s.recompute == 2, one, 0.0)  # the layer that is being recomputed
+    logits = 6.0 * tokens * f.vocab / s.tp + 4.0 * tokens * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    at_head = logits if stage == "last" else np.where(s.pp > 1, 0.0, logits)
+    per_layer = (dense + routed) / np.maximum(layers, 1.0)
+    gathered = np.where(s.sharding == 3, 2.0 * per_layer * 2.0 + gradient_bytes * per_layer, 0.0)
+    embedding = held * tokens * f.hidden * dropout / np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    return Memory(
+        weights=2.0 * copies * spread(3),
+        gradients=gradient_bytes * spread(2) * copies,
+        optimizer=state * spread(1),
+        activations=held * layers * kept + (embedding if stage == "first" else 0.0),
+        workspace=spare + at_head + gathered,
+        reserve=np.full_like(tokens, reserve),
+    )

@@ -1,0 +1,126 @@
+"""Named parameters of the step-time model: priors, fitted values, and the rates they mean for a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.files import plain, read_yaml
+from suanli.kinds import Chip
+from suanli.training._step import Rates
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What is expected of one parameter before any run was seen; ``sd`` of the logarithm (factor) or logit (share)."""
+
+    name: str
+    value: float
+    sd: float
+    kind: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Values by name, effects (logarithms) by era and chip family, and the spread of errors by circumstance."""
+
+    values: Mapping[str, float]
+    era: Mapping[str, float] = field(default_factory=dict)
+    family: Mapping[str, float] = field(default_factory=dict)
+    spread: Mapping[str, float] = field(default_factory=dict)
+
+
+@cache
+def _file() -> dict[str, Any]:
+    path = Path(str(files("suanli.training").joinpath("data/parameters.yaml")))
+    raw: dict[str, Any] = plain(read_yaml(path))
+    return raw
+
+
+@cache
+def priors() -> tuple[Prior, ...]:
+    """Return the prior of each parameter."""
+    return tuple(Prior(name=name, **row) for name, row in _file()["parameters"].items())
+
+
+def effect_sd(kind: str) -> float:
+    """Return how far the effect of one "era" or "family" may lie from all others (standard deviation of a logarithm)."""
+    return float(_file()["effects"][kind]["sd"])
+
+
+def prior_parameters() -> Parameters:
+    """Return the parameters before any run was seen."""
+    return Parameters(values={p.name: p.value for p in priors()}, spread={"base": float(_file()["sigma"]["value"])})
+
+
+def parameters_of(data: Mapping[str, Any]) -> Parameters:
+    """Return parameters from their JSON form; names that are missing there keep their prior."""
+    known = prior_parameters()
+    return Parameters(
+        values={**known.values, **{k: float(v) for k, v in data.get("values", {}).items()}},
+        era={k: float(v) for k, v in data.get("era", {}).items()},
+        family={k: float(v) for k, v in data.get("family", {}).items()},
+        spread={**known.spread, **{k: float(v) for k, v in data.get("spread", {}).items()}},
+    )
+
+
+def fitted_parameters() -> Parameters:
+    """Return the parameters fitted on all shipped runs. Raises InputError where they were never fitted."""
+    from suanli.catalog import fitted
+
+    return parameters_of(fitted("training")["final"])
+
+
+_USUAL_POWER: Mapping[str, float] = {"ampere": 400.0, "hopper": 700.0}
+
+
+def power_ratio(chip: Chip) -> float:
+    """Return the chip's power limit over that of its family's usual package at the same peak, 1 where unknown."""
+    usual = _USUAL_POWER.get(chip.family)
+    if usual is None or not chip.tdp_w:
+        return 1.0
+    reference = {"ampere": 312e12, "hopper": 989.4e12}[chip.family]
+    return (chip.tdp_w / usual) / (chip.peak.get("bf16", reference) / reference)
+
+
+def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates:
+    """Return the rates that ``p`` means for candidates of these eras on ``chip`` with products of ``bits`` bits."""
+    n = len(eras)
+    v = p.values
+
+    def column(value: float) -> Array:
+        return np.full(n, value)
+
+    narrow = {8: v["eight_bit"], 4: v["four_bit"]}.get(bits, 1.0)
+    throttle = min(1.5, max(0.7, power_ratio(chip))) ** -v["power"]
+    effect = np.array([p.era.get(one, 0.0) for one in eras]) + p.family.get(chip.family, 0.0)
+    return Rates(
+        product=column(v["product"] * narrow * throttle),
+        expert=column(v["expert"]),
+        core=column(v["core"] * throttle),
+        core_back=column(v["core_back"]),
+        generation=column(v["generation"]),
+        passes=column(v["passes"]),
+        launch=column(v["launch"]),
+        tp=column(v["tp"]),
+        pp=column(v["pp"]),
+        dp=column(v["dp"]),
+        ep=column(v["ep"]),
+        cp=column(v["cp"]),
+        tp_hidden=column(v["tp_hidden"]),
+        dp_hidden=column(v["dp_hidden"]),
+        contention=column(v["contention"]),
+        straggler=column(v["straggler"]),
+        fixed=column(v["fixed"]),
+        overall=np.exp(effect),
+    )

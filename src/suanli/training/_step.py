@@ -1,0 +1,276 @@
+"""The time of one step: layers, pipeline, collectives and optimizer put together, over arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.training._comm import Traffic
+from suanli.training._facts import Facts
+from suanli.training._memory import local_weights
+from suanli.training._schedule import idle_passes, stage_layers
+from suanli.training._strategy import Strategies
+from suanli.training._units import Units
+
+Array = NDArray[np.float64]
+
+_OPTIMIZER_BYTES = 42.0  # a weight: Adam reads 16 and writes 14, norm and scaling read 8, clearing writes 4
+_OFFLOAD_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips of a node (estimated)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """What the era does by itself, an array each: see data/eras.yaml.
+
+    ``core`` counts the generations of attention kernels that the era is behind the chip's best; ``pieces`` the
+    collectives that ZeRO-3 makes of one layer.
+    """
+
+    flash: Array
+    core: Array
+    pieces: Array
+    fusion: Array
+    dropout: Array
+    gradient_bytes: Array
+    kernels: Array
+    selective_gemm: Array
+    selective_attention: Array
+    selective_elementwise: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Calibrated factors of each candidate, an array each: multiples of silicon's or fabric's time, shares, seconds.
+
+    ``product`` multiplies matrix products, ``expert`` grouped ones besides, ``core`` flash attention forward and
+    ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes`` element-wise traffic; ``launch`` is s a kernel; ``tp``, ``pp``, ``dp``,
+    ``ep``, ``cp`` multiply collectives; ``tp_hidden`` and ``dp_hidden`` are the shares that overlap hides;
+    ``contention`` slows compute for each hidden second; ``straggler`` is the growth a doubling of chips beyond 8;
+    ``fixed`` is s a step; ``overall`` multiplies the whole.
+    """
+
+    product: Array
+    expert: Array
+    core: Array
+    core_back: Array
+    generation: Array
+    passes: Array
+    launch: Array
+    tp: Array
+    pp: Array
+    dp: Array
+    ep: Array
+    cp: Array
+    tp_hidden: Array
+    dp_hidden: Array
+    contention: Array
+    straggler: Array
+    fixed: Array
+    overall: Array
+
+
+PARTS: tuple[str, ...] = (
+    "products",
+    "attention",
+    "element-wise",
+    "recompute",
+    "launch",
+    "tp",
+    "cp",
+    "ep",
+    "head",
+    "imbalance",
+    "bubble",
+    "pp",
+    "dp",
+    "optimizer",
+    "straggler",
+)
+"""Parts of a step, in the order in which they are shown; they add up to the step time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """Seconds of one layer's pass: its parts, exposed."""
+
+    products: Array
+    attention: Array
+    passes: Array
+    recompute: Array
+    launch: Array
+    tp: Array
+    cp: Array
+    ep: Array
+
+    @property
+    def total(self) -> Array:
+        """All parts together."""
+        return self.products + self.attention + self.passes + self.recompute + self.launch + self.tp + self.cp + self.ep
+
+
+def _smooth_max(gpu: Array, host: Array) -> Array:
+    """Return what launching adds to ``gpu`` seconds where the host needs ``host`` seconds to launch them.
+
+    The 4-norm stands for the larger of two times that vary from kernel to kernel.
+    """
+    a, b = gpu * gpu, host * host
+    return np.sqrt(np.sqrt(a * a + b * b)) - gpu
+
+
+def layer_passes(u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tuple[Pass, Pass]:
+    """Return the forward and the backward pass of one layer and micro-batch, recomputation in the latter."""
+    split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    flash_core = np.where(h.flash > 0, r.core * np.power(r.generation, h.core), r.product)
+    products = r.product * (u.gemm_f + r.expert * u.expert_f)
+    core = flash_core * u.core_f
+    score = r.passes * u.softmax
+    light = h.fusion * r.passes * (u.sharded + u.replicated / split)
+    moves = light + r.passes * (u.cast + u.route)
+    forward = products + core + score + moves
+    products_b = r.product * (u.gemm_b + r.expert * u.expert_b)
+    core_b = np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b
+    backward = products_b + core_b + 1.5 * (score + moves)
+
+    full = np.where(s.recompute == 2, s.recompute_share, 0.0)
+    chosen = np.where(s.recompute == 1, 1.0, 0.0)
+    again = full * forward + chosen * (
+        h.selective_gemm * products + h.selective_attention * (core + score) + h.selective_elementwise * light
+    )
+    exposed_tp = r.tp * t.tp * (1.0 - r.tp_hidden * s.tp_overlap)
+    slowed = 1.0 + r.contention * r.tp * t.tp * r.tp_hidden * s.tp_overlap / np.maximum(forward, 1e-12)
+    host = r.launch * h.kernels
+    launch_f = _smooth_max(forward, host)
+    launch_b = _smooth_max(backward + again, host * (2.0 + full))
+    zero = 0.0 * launch_f
+    one = Pass(
+        products=products * slowed,
+        attention=core + score,
+        passes=moves,
+        recompute=zero,
+        launch=launch_f,
+        tp=2.0 * exposed_tp,
+        cp=r.cp * t.cp,
+        ep=r.ep * t.ep,
+    )
+    two = Pass(
+        products=products_b * slowed,
+        attention=core_b + 1.5 * score,
+        passes=1.5 * moves,
+        recompute=again,
+        launch=launch_b,
+        tp=(2.0 + 2.0 * full) * exposed_tp,
+        cp=(2.0 + full) * r.cp * t.cp,
+        ep=(1.0 + full) * r.ep * t.ep,
+    )
+    return one, two
+
+
+def data_parallel(s: Strategies, t: Traffic, r: Rates, *, forward: Array, backward: Array, n_micro: Array) -> Array:
+    """Return the exposed seconds a step of data-parallel collectives.
+
+    ``forward`` and ``backward`` are one micro-batch's compute on a stage. Without sharding an all-reduce; ZeRO-1 and -2
+    reduce-scatter and gather once a step behind one micro-batch; ZeRO-3 gathers twice and reduces every micro-batch.
+    """
+    reduce, gather = r.dp * t.dp_reduce, r.dp * t.dp_gather
+    whole = s.sharding == 3
+    none = s.sharding == 0
+    total = np.where(whole, n_micro * (2.0 * gather + reduce), reduce + np.where(none, t.dp_extra * r.dp, gather))
+    window = np.where(whole, n_micro * (forward + backward), backward + np.where(none, 0.0, forward))
+    hidden = r.dp_hidden * s.dp_overlap
+    covered = np.minimum(total, window) * hidden
+    return total - covered + r.contention * covered
+
+
+def step_parts(
+    f: Facts,
+    s: Strategies,
+    u: Units,
+    t: Traffic,
+    h: Habits,
+    r: Rates,
+    *,
+    batch: Array,
+    memory_bandwidth: float,
+) -> dict[str, Array]:
+    """Return the seconds of each of PARTS for one step of ``batch`` sequences; their sum is the step time."""
+    one, two = layer_passes(u, s, t, h, r)
+    n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
+    full, last = stage_layers(f.layers, s.pp, s.vpp)
+    layer = one.total + two.total
+    head = r.product * (u.head_f + u.head_b) + r.passes * u.loss
+    tail = head * (1.0 + f.mtp_layers) + f.mtp_layers * layer
+    mean_layers = f.layers / s.pp
+    mean = mean_layers * layer + tail / s.pp
+    single = s.pp == 1
+    worst = _worst_stage(f, s, layer=layer, tail=tail, full=full, last=last)
+    crossings = np.where(single, 0.0, 2.0 * s.vpp)
+    p2p = r.pp * t.p2p / np.where(s.sequence_parallel > 0, s.tp, 1.0) * crossings
+
+    idle_f, idle_i, idle_w = idle_passes(s.pp, s.vpp, s.schedule)
+    stage_f = mean_layers * one.total + tail / s.pp / 3.0
+    stage_b = mean_layers * two.total + 2.0 * tail / s.pp / 3.0
+    weights_share = 0.5 * mean_layers * two.products + tail / s.pp / 3.0
+    bubble = idle_f * stage_f + idle_i * (stage_b - weights_share) + idle_w * weights_share
+    bubble = np.maximum(bubble, 0.0) + np.where(single, 0.0, (s.pp - 1.0) * p2p / np.maximum(crossings, 1.0) * 2.0)
+
+    compute_f = mean_layers * (one.total - one.tp - one.cp - one.ep)
+    compute_b = mean_layers * (two.total - two.tp - two.cp - two.ep) + head / s.pp
+    dp = data_parallel(s, t, r, forward=compute_f, backward=compute_b, n_micro=n_micro)
+    optimizer = _optimizer(f, s, memory_bandwidth=memory_bandwidth) * r.passes
+
+    def over_layers(name: str) -> Array:
+        both: Array = getattr(one, name) + getattr(two, name)
+        return n_micro * mean_layers * both
+
+    parts = {
+        "products": over_layers("products"),
+        "attention": over_layers("attention"),
+        "element-wise": over_layers("passes"),
+        "recompute": over_layers("recompute"),
+        "launch": over_layers("launch"),
+        "tp": over_layers("tp"),
+        "cp": over_layers("cp"),
+        "ep": over_layers("ep"),
+        "head": n_micro * tail / s.pp,
+        "imbalance": n_micro * (worst - mean),
+        "bubble": bubble,
+        "pp": n_micro * p2p,
+        "dp": dp,
+        "optimizer": optimizer,
+    }
+    busy = sum(parts.values())
+    doublings = np.log2(np.maximum(s.chips / 8.0, 1.0))
+    slow = r.overall * np.power(1.0 + r.straggler, doublings)
+    parts = {name: value * r.overall for name, value in parts.items()}
+    parts["optimizer"] = parts["optimizer"] + r.fixed
+    parts["straggler"] = busy * (slow - r.overall)
+    return parts
+
+
+def _worst_stage(f: Facts, s: Strategies, *, layer: Array, tail: Array, full: Array, last: Array) -> Array:
+    """Return the seconds a micro-batch of the slowest stage, whose pace the pipeline keeps.
+
+    Equal stages leave the head on top of the last one. Where layers don't divide, the layout is taken to even out
+    layers and head as well as whole layers allow (custom layouts of Megatron-Core and DeepSeek).
+    """
+    even = np.mod(f.layers, s.pp * s.vpp) == 0
+    stacked = np.maximum(full * layer, last * layer + tail)
+    laid_out = np.maximum(layer * np.ceil((f.layers + tail / layer) / s.pp - 1e-9), tail)
+    return np.where(s.pp == 1, full * layer + tail, np.where(even, stacked, np.minimum(laid_out, stacked)))
+
+
+def _optimizer(f: Facts, s: Strategies, *, memory_bandwidth: float) -> Array:
+    """Return the seconds of the optimizer on the fullest stage."""
+    dense, routed = local_weights(f, s, stage="first")
+    ranks = np.where(s.sharding > 0, s.dp * s.cp, 1.0)
+    expert_ranks = np.where(s.sharding > 0, np.maximum(1.0, s.dp * s.cp * s.tp / (s.ep * s.etp)), 1.0)
+    size = _OPTIMIZER_BYTES * (dense / ranks + routed / expert_ranks)
+    size = size * np.where(s.short_moments > 0, 34.0 / 42.0, 1.0)
+    return np.where(s.offload > 0, size / _OFFLOAD_RATE, size / memory_bandwidth)
+
+
+def take_habits(h: Habits, index: NDArray[np.intp]) -> Habits:
+    """Return the habits at ``index`` of the candidate axis."""
+    return Habits(**{x.name: getattr(h, x.name)[index] for x in fields(Habits)})

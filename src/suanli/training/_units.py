@@ -1,0 +1,252 @@
+"""Times of one layer and one micro-batch on a chip: every product at its sharded shape, from suanli.silicon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.kinds import Chip
+from suanli.silicon import attention_time, elementwise_time, gemm_time
+from suanli.training._facts import Facts
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """Seconds a layer (averaged over dense and expert layers) and micro-batch on one chip, before any calibration.
+
+    ``gemm`` products of attention projections and dense feed-forward parts, ``expert`` those of experts, each forward
+    and backward; ``core`` attention proper; ``sharded`` element-wise passes that tensor parallelism divides,
+    ``replicated`` those that only sequence parallelism divides (given undivided); ``cast`` the quantisation passes of
+    8- and 4-bit formats; ``route`` permutation of tokens to experts. ``head`` and ``loss`` are the output layer's.
+    """
+
+    gemm_f: Array
+    gemm_b: Array
+    expert_f: Array
+    expert_b: Array
+    core_f: Array
+    core_b: Array
+    softmax: Array
+    sharded: Array
+    replicated: Array
+    cast: Array
+    route: Array
+    head_f: Array
+    head_b: Array
+    loss: Array
+
+
+def take_units(units: Units, index: NDArray[np.intp]) -> Units:
+    """Return the units at ``index`` of the candidate axis."""
+    return Units(**{f.name: getattr(units, f.name)[index] for f in fields(Units)})
+
+
+def operator_format(chip: Chip, precision: str) -> str:
+    """Return the format that matrix products run in on ``chip`` for a training precision such as "bf16" or "mxfp8"."""
+    name = {"mxfp8": "fp8", "fp8": "fp8", "nvfp4": "nvfp4", "mxfp4": "mxfp4", "fp4": "fp4"}.get(precision, precision)
+    rate = {"nvfp4": "fp4", "mxfp4": "fp4"}.get(name, name)
+    if rate in chip.peak:
+        return name
+    if rate == "fp4" and "fp8" in chip.peak:
+        return "fp8"
+    return half_format(chip) if rate in {"fp8", "fp4", "bf16", "fp16"} else name
+
+
+def half_format(chip: Chip) -> str:
+    """Return the chip's 16-bit format for products: bf16 where it has one, else fp16."""
+    return "bf16" if "bf16" in chip.peak or "fp16" not in chip.peak else "fp16"
+
+
+def unit_times(
+    chip: Chip,
+    f: Facts,
+    *,
+    tp: Array,
+    cp: Array,
+    ep: Array,
+    etp: Array,
+    micro_batch: Array,
+    seq: Array,
+    precision: str,
+    flash: Array,
+    dropout: Array,
+) -> Units:
+    """Return the unit times of each candidate; all arguments broadcast to one axis. Raises InputError for no peak rate.
+
+    ``flash`` 1 keeps attention scores on chip, 0 writes them to memory (Megatron before 2023); ``dropout`` 1 adds its
+    masks. Backward products are the forward ones with operands exchanged, for inputs and for weights.
+    """
+    dtype = operator_format(chip, precision)
+    half = half_format(chip)
+    tokens = micro_batch * seq / cp
+    dense = f.dense_layers / f.layers
+    sparse = f.moe_layers / f.layers
+    gemm_f, gemm_b = _dense_products(chip, f, tokens=tokens, tp=tp, dense=dense, sparse=sparse, dtype=dtype)
+    expert_f, expert_b = _expert_products(chip, f, tokens=tokens, tp=tp, ep=ep, etp=etp, sparse=sparse, dtype=dtype)
+    core_f, core_b, softmax = _core(
+        chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=half, flash=flash, dropout=dropout
+    )
+    head_f, head_b = _product(chip, m=tokens, n=f.vocab / tp, k=f.hidden, dtype=half)
+    sharded, replicated, cast, route = _passes(
+        f,
+        tokens=tokens,
+        tp=tp,
+        etp=etp,
+        dense=dense,
+        sparse=sparse,
+        dropout=dropout,
+        narrow=dtype not in {half, "fp32", "tf32"},
+    )
+
+    def stream(size: Array) -> Array:
+        return np.where(size > 0, elementwise_time(chip, bytes=np.maximum(size, 1.0)), 0.0)
+
+    return Units(
+        gemm_f=gemm_f,
+        gemm_b=gemm_b,
+        expert_f=expert_f,
+        expert_b=expert_b,
+        core_f=core_f,
+        core_b=core_b,
+        softmax=softmax,
+        sharded=stream(sharded),
+        replicated=stream(replicated),
+        cast=stream(cast),
+        route=stream(route),
+        head_f=head_f,
+        head_b=head_b,
+        loss=stream(24.0 * tokens * f.vocab / tp),
+    )
+
+
+def _product(
+    chip: Chip, *, m: Array, n: Array, k: Array, dtype: str, batch: Array | float = 1.0
+) -> tuple[Array, Array]:
+    """Return (forward, backward) seconds of one linear layer; nothing where a size is zero."""
+    some = (m > 0) & (n > 0) & (k > 0)
+    m, n, k = (np.where(some, np.maximum(x, 1.0), 1.0) for x in (m, n, k))
+    forward = gemm_time(chip, m=m, n=n, k=k, batch=batch, dtype=dtype)
+    inputs = gemm_time(chip, m=m, n=k, k=n, batch=batch, dtype=dtype)
+    weights = gemm_time(chip, m=k, n=n, k=m, batch=batch, dtype=dtype)
+    return np.where(some, forward, 0.0), np.where(some, inputs + weights, 0.0)
+
+
+def _dense_products(
+    chip: Chip, f: Facts, *, tokens: Array, tp: Array, dense: Array, sparse: Array, dtype: str
+) -> tuple[Array, Array]:
+    """Return (forward, backward) seconds of the projections and the dense feed-forward part of one layer."""
+    kv = np.maximum(f.kv_heads / tp, 1.0)
+    latent = f.kv_rank > 0
+    zero = np.zeros_like(tokens)
+    wide = 1.0 + f.gated
+    products = (
+        (np.where(latent, 0.0, f.heads / tp * f.qk_dim + kv * (f.qk_dim + f.v_dim)), f.hidden, 1.0),
+        (f.hidden, f.heads / tp * f.v_dim, 1.0),
+        (np.where(latent, f.q_rank + f.kv_rank + f.rope_dim, zero), f.hidden, 1.0),
+        (np.where(latent, f.heads / tp * f.qk_dim, zero), np.where(f.q_rank > 0, f.q_rank, f.hidden), 1.0),
+        (np.where(latent, f.heads / tp * (f.qk_dim - f.rope_dim + f.v_dim), zero), f.kv_rank, 1.0),
+        (wide * f.ffn / tp, f.hidden, dense),
+        (f.hidden, f.ffn / tp, dense),
+        (wide * f.shared_ffn / tp, f.hidden, sparse),
+        (f.hidden, f.shared_ffn / tp, sparse),
+        (f.experts, f.hidden, sparse),
+    )
+    forward, backward = zero, zero
+    for n, k, share in products:
+        if not np.any(np.asarray(n * k * share) > 0):
+            continue
+        one, two = _product(chip, m=tokens, n=n + zero, k=k + zero, dtype=dtype)
+        forward, backward = forward + share * one, backward + share * two
+    return forward, backward
+
+
+def _expert_products(
+    chip: Chip, f: Facts, *, tokens: Array, tp: Array, ep: Array, etp: Array, sparse: Array, dtype: str
+) -> tuple[Array, Array]:
+    """Return (forward, backward) seconds of the routed experts on one chip with balanced routing, grouped products.
+
+    A chip of an expert-parallel group receives as many rows as it sends: its tokens (divided by the tensor degree
+    that experts do not share) times top-k, spread over experts / ep.
+    """
+    if not np.any(f.experts > 0):
+        return np.zeros_like(tokens), np.zeros_like(tokens)
+    local = np.maximum(f.experts / ep, 1.0)
+    rows = tokens * etp / tp * f.top_k / local
+    zero = np.zeros_like(rows)
+    width = f.moe_ffn / etp
+    up = _product(chip, m=rows, n=(1.0 + f.gated) * width + zero, k=f.hidden + zero, dtype=dtype, batch=local)
+    down = _product(chip, m=rows, n=f.hidden + zero, k=width + zero, dtype=dtype, batch=local)
+    return sparse * (up[0] + down[0]), sparse * (up[1] + down[1])
+
+
+def _core(
+    chip: Chip,
+    f: Facts,
+    *,
+    tp: Array,
+    cp: Array,
+    micro_batch: Array,
+    seq: Array,
+    dtype: str,
+    flash: Array,
+    dropout: Array,
+) -> tuple[Array, Array, Array]:
+    """Return (forward, backward, score passes) seconds of attention proper of one layer.
+
+    Flash attention's backward computes five products where the forward computes two (Dao 2023, 2307.08691).
+    Unfused attention multiplies whole squares and passes over the scores.
+    """
+    heads = f.heads / tp
+    kv = np.maximum(f.kv_heads / tp, 1.0)
+    width = (f.qk_dim + f.v_dim) / 2.0
+    zero = np.zeros_like(heads + micro_batch * seq / cp)
+
+    def fused(window: Array) -> Array:
+        return attention_time(
+            chip,
+            phase="prefill",
+            batch=micro_batch + zero,
+            q_len=seq + zero,
+            kv_len=seq + zero,
+            n_heads=heads + zero,
+            n_kv_heads=kv + zero,
+            head_dim=width + zero,
+            dtype=dtype,
+            window=window + zero,
+        )
+
+    full = fused(zero)
+    if np.any(f.windowed > 0):
+        full = (1.0 - f.windowed) * full + f.windowed * fused(f.window)
+    full = full / cp
+    if np.all(flash > 0):
+        return full, 2.5 * full, zero
+    squares = micro_batch * heads / cp + zero
+    scores = _product(chip, m=seq + zero, n=seq + zero, k=f.qk_dim + zero, dtype=dtype, batch=squares)
+    values = _product(chip, m=seq + zero, n=f.v_dim + zero, k=seq + zero, dtype=dtype, batch=squares)
+    passes = elementwise_time(chip, bytes=squares * seq * seq * (4.0 + 5.0 * dropout))
+    forward = np.where(flash > 0, full, scores[0] + values[0])
+    backward = np.where(flash > 0, 2.5 * full, scores[1] + values[1])
+    return forward, backward, np.where(flash > 0, 0.0, passes)
+
+
+def _passes(
+    f: Facts, *, tokens: Array, tp: Array, etp: Array, dense: Array, sparse: Array, dropout: Array, narrow: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Return bytes of the element-wise passes of one layer, forward: (sharded, replicated, casts, routing).
+
+    Unfused counts in 2-byte numbers: norms read and write (twice), residual additions read two and write one
+    (twice), dropout reads, writes and keeps a mask; positions on queries and keys; the activation function.
+    """
+    heads = (f.heads + f.kv_heads) / tp * f.qk_dim
+    rows = dense * f.ffn / tp + sparse * (f.shared_ffn / tp + f.top_k * f.moe_ffn / tp)
+    sharded = tokens * 2.0 * (2.0 * heads + (2.0 + f.gated) * rows)
+    replicated = tokens * f.hidden * 2.0 * (10.0 + 5.0 * dropout)
+    route = sparse * tokens * etp / tp * f.top_k * f.hidden * 2.0 * 4.0
+    operands = 2.0 * f.hidden + f.heads / tp * f.v_dim + rows
+    cast = tokens * operands * 4.0 if narrow else np.zeros_like(tokens)
+    return sharded, replicated + 0.0 * sharded, cast + 0.0 * sharded, route + 0.0 * sharded
