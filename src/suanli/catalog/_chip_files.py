@@ -71,6 +71,7 @@ class ChipFile(BaseModel):
     process: str = ""
     die_area_m2: Area | None = None
     n_logic_dies: int | None = Field(default=None, ge=1)
+    io_die_area_m2: Area | None = None
     transistors: Plain | None = None
     tdp_w: Power | None = None
     clock_hz: Frequency | None = None
@@ -148,6 +149,7 @@ UNITS: Mapping[str, str] = {
     "memory_bytes": "B",
     "memory_bandwidth": "B/s",
     "die_area_m2": "m**2",
+    "io_die_area_m2": "m**2",
     "tdp_w": "W",
     "clock_hz": "Hz",
     "sram_bytes": "B",

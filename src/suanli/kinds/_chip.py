@@ -30,9 +30,10 @@ class Chip:
 
     ``peak`` maps a format to FLOP/s (integer formats: OP/s). ``scale_up_bandwidth`` (B/s) is what the package
     sends in one direction over its links to the chips of its node; ``scale_out_bandwidth`` (B/s, one direction) is
-    its share of the node's network cards. ``scale_up_domain`` counts the chips that those links join. ``die_area_m2`` is
-    the area of one of ``n_logic_dies``; ``l2_bytes`` is the last cache before memory. ``memory_bytes`` is 0 where all
-    memory is on the die. ``family`` names the architecture whose measured efficiencies apply.
+    its share of the node's network cards. ``scale_up_domain`` counts the chips that the former join.
+    ``die_area_m2`` is the area of one of ``n_logic_dies``, ``io_die_area_m2`` that of all further dies;
+    ``l2_bytes`` is the last cache before memory. ``memory_bytes`` is 0 where all memory is on the die.
+    ``family`` names the architecture whose measured efficiencies apply.
     ``field_sources`` names the source of a field where it differs from ``source``.
     """
 
@@ -48,6 +49,7 @@ class Chip:
     process: str = ""
     die_area_m2: float | None = None
     n_logic_dies: int | None = None
+    io_die_area_m2: float | None = None
     transistors: float | None = None
     tdp_w: float | None = None
     clock_hz: float | None = None
