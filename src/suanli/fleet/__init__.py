@@ -1,0 +1,1 @@
+"""The planner: what to order, build, lease and run, under dated rules and many futures."""

@@ -1,0 +1,219 @@
+"""From a case, a view and a reading of the budgets to the numbers of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.errors import InputError, unknown_name
+from suanli.fleet._figure import ordinal
+from suanli.fleet._grid import (
+    MEGA,
+    Bills,
+    Grid,
+    Option,
+    curves,
+    demand_arrays,
+    energy_arrays,
+    line_arrays,
+    months_of,
+    order_months,
+    pools_of,
+    price_arrays,
+    project_arrays,
+)
+from suanli.fleet._lines import THOUSAND, Array, Line, month_list, steps, usd
+from suanli.fleet._schema import CaseSpec, Variant, View
+from suanli.fleet.mathematics import Shares
+from suanli.fleet.mathematics._arrival import delivered_before
+
+Bools = NDArray[np.bool_]
+
+
+def view_of(spec: CaseSpec, name: str | None) -> View:
+    """Return the view called ``name`` (None: the first). Raises UnknownNameError."""
+    if name is None:
+        return spec.views[0]
+    for view in spec.views:
+        if view.id == name:
+            return view
+    raise unknown_name("view", name, [v.id for v in spec.views])
+
+
+def grid_of(
+    spec: CaseSpec,
+    view: View,
+    lines: Sequence[Line],
+    *,
+    bills: Bills,
+    arrive: Bools,
+    run: Bools,
+    tokens: Array,
+    variant: Variant | None = None,
+) -> Grid:
+    """Return the arrays of a case. ``arrive`` and ``run`` [J, T] are rulings, ``tokens`` [R] the runs' tokens."""
+    months = month_list(spec)
+    pots = tuple(p.id for p in spec.pots)
+    years, year = np.unique([int(m[:4]) for m in months], return_inverse=True)
+    start = months_of(spec, view, months)
+    projects = project_arrays(spec, months, pots, view)
+    price, chip_price, fabric_price, rent = price_arrays(spec, lines, months, bills)
+    draw, energy = energy_arrays(spec, lines, months, bills)
+    peak, mean = demand_arrays(spec, months, view.known_to.isoformat())
+    curve, stay = curves(lines)
+    plain = line_arrays(lines, months)
+    grid = Grid(
+        months=months,
+        start=start,
+        years=tuple(int(y) for y in years),
+        year=year.astype(np.int64),
+        lines=tuple(lines),
+        pools=pools_of(lines),
+        services=tuple(spec.services),
+        runs=tuple(spec.runs),
+        sites=tuple(s.id for s in spec.sites),
+        pots=pots,
+        covers=tuple(frozenset(p.covers) for p in spec.pots),
+        budget=budgets(spec, years, variant),
+        carry=tuple(p.carry_over for p in spec.pots),
+        discount=(1.0 + spec.risk.discount.si) ** (-np.maximum(np.arange(len(months)) - start, 0) / 12.0),
+        price=price,
+        chip_price=chip_price,
+        fabric_price=fabric_price,
+        rent=rent,
+        curve=curve,
+        stay=stay,
+        failures=plain["failures"],
+        spares=plain["spares"],
+        deposit=plain["deposit"],
+        loss=plain["loss"],
+        take_or_pay=plain["take_or_pay"],
+        draw=draw,
+        energy=energy,
+        arrive=arrive,
+        run=run,
+        order=order_months(lines, months, start, projects),
+        given=plain["given"],
+        committed=commitments(spec, lines, months, view),
+        demand=peak,
+        mean=mean,
+        worth=np.array([worth(spec, w) for w in range(len(spec.services))]),
+        minimum=np.array([s.minimum.si if s.minimum is not None else 0.0 for s in spec.services]),
+        run_tokens=tokens,
+        run_window=tuple(window(months, r.earliest, r.deadline) for r in spec.runs),
+        run_cost=np.array([usd(spec, r.missing, r.deadline) / MEGA if r.missing else 0.0 for r in spec.runs]),
+        run_width=np.array([r.largest_pool.si / THOUSAND for r in spec.runs]),
+        power=np.stack([steps([(p.since, p.power.si) for p in s.power], months) for s in spec.sites]),
+        options=options(spec, months, pots),
+        projects=projects,
+        project_of=np.array([_project(x, [p.name for p in projects]) for x in lines], dtype=np.int64),
+        wafers=np.array([wafers_of(x) for x in lines]),
+        supplier_cap=supplier_caps(spec, months, start),
+        foundry_cap={f.id: f.wafers.si * (1.0 - f.phones.si) * f.buyer_share.si for f in spec.foundries},
+        cvar=(spec.risk.cvar_weight.si, spec.risk.cvar_tail.si),
+    )
+    history = np.stack([delivered_before(grid, j) for j in range(grid.J)])
+    return replace(grid, given=grid.given + history)
+
+
+def budgets(spec: CaseSpec, years: NDArray[np.int64], variant: Variant | None) -> Array:
+    """Return the budget of each pot and year in MUSD; infinite where none is stated."""
+    out = np.full((len(spec.pots), len(years)), np.inf)
+    for p, pot in enumerate(spec.pots):
+        stated = {b.year: b.amount for b in pot.budgets}
+        if variant is not None and pot.id in variant.budgets:
+            stated |= {b.year: b.amount for b in variant.budgets[pot.id]}
+        for y, year in enumerate(years):
+            if int(year) in stated:
+                out[p, y] = usd(spec, stated[int(year)], f"{int(year)}-01") / MEGA
+    return out
+
+
+def options(spec: CaseSpec, months: Sequence[str], pots: Sequence[str]) -> tuple[Option, ...]:
+    """Return the ways to add power, in MW and MUSD."""
+    return tuple(
+        Option(
+            site=i,
+            name=f"{o.id} at {s.name}",
+            cost=usd(spec, o.cost, months[0]) / MEGA,
+            lead=o.lead_months,
+            limit=o.limit.si,
+            pot=pots.index(o.pot) if o.pot is not None else None,
+        )
+        for i, s in enumerate(spec.sites)
+        for o in s.options
+    )
+
+
+def commitments(
+    spec: CaseSpec, lines: Sequence[Line], months: Sequence[str], view: View
+) -> tuple[tuple[int, int, float], ...]:
+    """Return (line, month index, thousand chips) of orders placed before the view decides.
+
+    Raises InputError for a commitment whose offer is not made at its site.
+    """
+    origin = ordinal(months[0])
+    out = []
+    for order in spec.commitments:
+        found = [j for j, x in enumerate(lines) if x.offer and x.offer.id == order.offer and x.site == order.site]
+        if not found:
+            raise InputError(f"commitments: offer '{order.offer}' is not made at site '{order.site}'")
+        if ordinal(order.month) < ordinal(view.orders_from):
+            out.append((found[0], ordinal(order.month) - origin, order.quantity.si / THOUSAND))
+    return tuple(out)
+
+
+def worth(spec: CaseSpec, w: int) -> float:
+    """Return USD lost with one unserved request: its value and its penalty."""
+    service = spec.services[w]
+    first = spec.horizon.first
+    earned = usd(spec, service.value, first) if service.value is not None else 0.0
+    return earned + usd(spec, service.unserved, first)
+
+
+def window(months: Sequence[str], first: str, last: str) -> tuple[int, int]:
+    """Return the month indices from ``first`` to ``last`` inside the horizon."""
+    origin = ordinal(months[0])
+    return max(0, ordinal(first) - origin), min(len(months) - 1, ordinal(last) - origin)
+
+
+def wafers_of(line: Line) -> float:
+    """Return wafers behind one chip of a line; zero where the case states none."""
+    offer = line.offer
+    if offer is None or offer.wafers is None:
+        return 0.0
+    return offer.wafers.dies_per_chip / (offer.wafers.dies_per_wafer.si * offer.wafers.yield_share.si)
+
+
+def supplier_caps(spec: CaseSpec, months: Sequence[str], start: int) -> Mapping[str, Array]:
+    """Return thousand chips a month that this buyer can get from each supplier with a stated output."""
+    del start
+    out: dict[str, Array] = {}
+    for s in spec.suppliers:
+        if s.capacity:
+            part = s.buyer_share.si if s.buyer_share is not None else 1.0
+            out[s.id] = steps([(p.since, p.output.si) for p in s.capacity], months) * part / 12.0 / THOUSAND
+    return out
+
+
+def _project(line: Line, names: Sequence[str]) -> int:
+    return names.index(line.offer.build) if line.offer is not None and line.offer.build is not None else -1
+
+
+def shares_of(spec: CaseSpec, lines: Sequence[Line], years: Sequence[int]) -> tuple[Shares, ...]:
+    """Return the least shares of spending, as the mathematics reads them."""
+    pots = [p.id for p in spec.pots]
+    return tuple(
+        Shares(
+            name=s.id,
+            pot=pots.index(s.pot),
+            years=tuple(y for y in s.years if y in years),
+            lines=tuple(j for j, x in enumerate(lines) if x.supplier in s.suppliers),
+            minimum=s.minimum.si,
+            price=None if s.firm else (s.shortfall_cost.si if s.shortfall_cost is not None else 0.0),
+        )
+        for s in spec.shares
+    )

@@ -1,0 +1,349 @@
+"""Reading a case folder: YAML parts and CSV tables, checked as a whole before anything is computed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, create_model
+
+from suanli import catalog, files
+from suanli.errors import InputError, nearest, unknown_name
+from suanli.fleet._figure import Fig, ordinal
+from suanli.fleet._schema import CaseSpec
+from suanli.fleet._schema_work import UserPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case as read: its folder, what it says, and where each part was written (for messages)."""
+
+    name: str
+    folder: Path
+    spec: CaseSpec
+    trees: Mapping[str, tuple[Path, Any]]
+
+    def at(self, location: Sequence[str | int]) -> str:
+        """Return "file:line: field" of a location, for an error line."""
+        path, tree = self.trees.get(str(location[0]), (self.folder, None))
+        line = files.line_of(tree, location) if tree is not None else None
+        return f"{path}{f':{line}' if line else ''}: {'.'.join(str(p) for p in location)}"
+
+
+def example_folders() -> dict[str, Path]:
+    """Return the shipped cases by name: those beside the package's source, else those inside the wheel."""
+    here = Path(__file__).resolve().parent
+    out: dict[str, Path] = {}
+    for root in (here / "examples", *(p / "examples" for p in here.parents[2:3])):
+        if root.is_dir():
+            out |= {p.name: p for p in sorted(root.iterdir()) if (p / "case.yaml").is_file()}
+    return out
+
+
+def load_case(path_or_name: str | Path) -> Case:
+    """Return the case in a folder, or the shipped one of that name.
+
+    Raises UnknownNameError for a name that is neither, InputError (file:line: field: problem) for bad content.
+    """
+    folder = Path(path_or_name)
+    if folder.is_file():
+        folder = folder.parent
+    if not folder.is_dir():
+        shipped = example_folders()
+        if str(path_or_name) not in shipped:
+            if len(folder.parts) > 1:
+                raise InputError(f"{path_or_name}: no such case folder")
+            raise _no_case(str(path_or_name), shipped)
+        folder = shipped[str(path_or_name)]
+    if not (folder / "case.yaml").is_file():
+        raise InputError(f"{folder}: holds no case.yaml, so it is no case folder")
+    trees, data = _parts(folder)
+    _tables(folder, data)
+    case = Case(name=folder.resolve().name, folder=folder, spec=_spec(folder, trees, data), trees=trees)
+    _check(case)
+    return case
+
+
+def _no_case(name: str, shipped: Mapping[str, Path]) -> InputError:
+    close = nearest(name, shipped)
+    hint = f"did you mean '{close}'?" if close else f"shipped: {', '.join(shipped)}"
+    return InputError(f"no case folder '{name}'; {hint}")
+
+
+def _parts(folder: Path) -> tuple[dict[str, tuple[Path, Any]], dict[str, Any]]:
+    """Return the trees by top-level field, and the plain data, of every YAML file in ``folder``."""
+    trees: dict[str, tuple[Path, Any]] = {}
+    data: dict[str, Any] = {}
+    known = list(CaseSpec.model_fields)
+    for path in sorted(folder.glob("*.yaml")):
+        tree = files.read_yaml(path)
+        if not isinstance(tree, Mapping):
+            raise InputError(f"{path}: a case file is a mapping of fields such as title, horizon, sites, offers")
+        for key, value in tree.items():
+            where = f"{path}:{files.line_of(tree, [key])}: {key}"
+            if key not in known:
+                close = nearest(str(key), known)
+                raise InputError(
+                    f"{where}: unknown field; "
+                    + (f"did you mean '{close}'?" if close else f"allowed: {', '.join(known)}")
+                )
+            if key in trees:
+                raise InputError(f"{where}: is stated in {trees[key][0].name} too")
+            trees[key] = (path, tree)
+            data[key] = files.plain(value)
+    return trees, data
+
+
+def _tables(folder: Path, data: dict[str, Any]) -> None:
+    """Replace the name of a CSV table under a service's demand by its rows."""
+    for service in data.get("services") or []:
+        if isinstance(service, dict) and isinstance(service.get("demand"), str):
+            service["demand"] = _demand_rows(folder / service["demand"], str(service.get("id", "")))
+
+
+def _demand_rows(path: Path, service: str) -> list[dict[str, Any]]:
+    frame = files.read_table(path)
+    needed = ("service", "month", "value", "source")
+    for column in needed:
+        if column not in frame.columns:
+            close = nearest(column, frame.columns)
+            raise InputError(
+                f"{path}: column '{column}' is missing; found {', '.join(frame.columns)}"
+                + (f"; is '{close}' meant?" if close else "")
+            )
+    rows = []
+    for line, row in enumerate(frame.iter_rows(named=True), start=2):
+        if row["service"] != service:
+            continue
+        figure = {k: row[k] for k in ("value", "source", "low", "high", "note") if row.get(k) not in {None, ""}}
+        kind = "rate" if "request" in str(row["value"]) else "users"
+        point = {"month": row["month"], kind: figure}
+        if row.get("known_from"):
+            point["known_from"] = str(row["known_from"])
+        files.validate(point, UserPoint, where=f"{path}:{line}")
+        rows.append(point)
+    if not rows:
+        raise InputError(f"{path}: has no row for service '{service}'")
+    return rows
+
+
+def _spec(folder: Path, trees: Mapping[str, tuple[Path, Any]], data: Mapping[str, Any]) -> CaseSpec:
+    """Return the case's content; a first error names its own file and line."""
+    fields = CaseSpec.model_fields
+    for path in dict.fromkeys(p for p, _ in trees.values()):
+        own = [k for k, (p, _) in trees.items() if p == path]
+        part: Any = create_model("Part", __base__=None, **{k: (fields[k].annotation, fields[k]) for k in own})  # type: ignore[call-overload]
+        files.validate({k: data[k] for k in own}, part, where=str(path), tree=trees[own[0]][1])
+    for name, info in fields.items():
+        if info.is_required() and name not in data:
+            raise InputError(f"{folder}: {name}: is missing")
+    return files.validate(dict(data), CaseSpec, where=str(folder))
+
+
+# ------------------------------------------------------------------------------------------------- checks across parts
+
+
+def figures(node: Any, location: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Fig]]:
+    """Yield every sourced figure below ``node`` with its place."""
+    if isinstance(node, Fig):
+        yield location, node
+    elif isinstance(node, BaseModel):
+        for name in type(node).model_fields:
+            yield from figures(getattr(node, name), (*location, name))
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from figures(value, (*location, key))
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from figures(value, (*location, index))
+
+
+def rule_ids() -> tuple[str, ...]:
+    """Return the ids of the rule book's rules."""
+    return tuple(re.findall(r"^- id: (\S+)", files.read_text(catalog.rulebook_path()), flags=re.MULTILINE))
+
+
+def known_sources(spec: CaseSpec) -> set[str]:
+    """Return every id that a figure may name as its source."""
+    catalogue = {e.id for e in catalog.events()} | {c.id for c in catalog.costs()} | set(rule_ids())
+    things = {c.id for c in catalog.chips()} | {s.id for s in catalog.switches()} | {m.id for m in catalog.models()}
+    return catalogue | things | set(spec.sources)
+
+
+def _check(case: Case) -> None:
+    spec = case.spec
+    known = known_sources(spec)
+    for location, figure in figures(spec):
+        _member(case, (*location, "source"), figure.source, known, "source")
+    _check_references(case)
+    _check_dates(case)
+    _check_risks(case)
+
+
+def _member(case: Case, location: Sequence[str | int], name: str, known: Any, kind: str) -> None:
+    if name not in known:
+        close = nearest(name, known)
+        hint = f"; did you mean '{close}'?" if close else f"; known: {', '.join(sorted(known)[:12])}"
+        raise InputError(f"{case.at(location)}: unknown {kind} '{name}'{hint}")
+
+
+def _ids(items: Sequence[Any]) -> set[str]:
+    return {item.id for item in items}
+
+
+def _check_references(case: Case) -> None:
+    s = case.spec
+    sets = {
+        "party": _ids(s.parties),
+        "site": _ids(s.sites),
+        "pot": _ids(s.pots),
+        "supplier": _ids(s.suppliers),
+        "offer": _ids(s.offers),
+        "build": _ids(s.builds),
+        "fabric": _ids(s.fabrics),
+        "foundry": _ids(s.foundries),
+        "workload": _ids(s.services) | _ids(s.runs),
+        "region": {x.region for x in s.sites},
+    }
+
+    def need(kind: str, location: Sequence[str | int], name: str | None) -> None:
+        if name is not None:
+            _member(case, location, name, sets[kind], kind)
+
+    for part in ("views", "parties", "pots", "sites", "suppliers", "offers", "builds", "services", "runs", "factors"):
+        seen: set[str] = set()
+        for i, item in enumerate(getattr(s, part)):
+            if item.id in seen:
+                raise InputError(f"{case.at((part, i, 'id'))}: '{item.id}' is stated twice")
+            seen.add(item.id)
+    for i, site in enumerate(s.sites):
+        need("party", ("sites", i, "owner"), site.owner)
+        for j, option in enumerate(site.options):
+            need("pot", ("sites", i, "options", j, "pot"), option.pot)
+    for i, offer in enumerate(s.offers):
+        for j, name in enumerate(offer.sites):
+            need("site", ("offers", i, "sites", j), name)
+        need("supplier", ("offers", i, "supplier"), offer.supplier)
+        need("pot", ("offers", i, "pot"), offer.pot)
+        need("fabric", ("offers", i, "fabric"), offer.fabric)
+        need("build", ("offers", i, "build"), offer.build)
+        if offer.wafers:
+            need("foundry", ("offers", i, "wafers", "foundry"), offer.wafers.foundry)
+    for i, item in enumerate(s.stock):
+        need("site", ("stock", i, "site"), item.site)
+        need("supplier", ("stock", i, "supplier"), item.supplier)
+    for i, order in enumerate(s.commitments):
+        need("offer", ("commitments", i, "offer"), order.offer)
+        need("site", ("commitments", i, "site"), order.site)
+    for part in ("services", "runs"):
+        for i, work in enumerate(getattr(s, part)):
+            need("region", (part, i, "region"), work.region)
+    for i, share in enumerate(s.shares):
+        need("pot", ("shares", i, "pot"), share.pot)
+        for j, name in enumerate(share.suppliers):
+            need("supplier", ("shares", i, "suppliers", j), name)
+    for i, variant in enumerate(s.variants):
+        for name in variant.budgets:
+            need("pot", ("variants", i, "budgets", name), name)
+    for i, rate in enumerate(s.rates):
+        need("workload", ("rates", i, "workload"), rate.workload)
+    for i, condition in enumerate(s.conditions):
+        need("offer", ("conditions", i, "offer"), condition.offer)
+    _check_names(case)
+
+
+def _check_names(case: Case) -> None:
+    """Check that chips, models and switches are in the catalogue."""
+    s = case.spec
+    for part in ("offers", "stock"):
+        for i, item in enumerate(getattr(s, part)):
+            if not item.chip.startswith("design:"):
+                _known(case, (part, i, "chip"), catalog.chip, item.chip)
+    for part in ("services", "runs"):
+        for i, work in enumerate(getattr(s, part)):
+            _known(case, (part, i, "model"), catalog.model, work.model)
+            for j, chip in enumerate(work.chips):
+                if not chip.startswith("design:"):
+                    _known(case, (part, i, "chips", j), catalog.chip, chip)
+    for i, fabric in enumerate(s.fabrics):
+        _known(case, ("fabrics", i, "switch"), catalog.switch, fabric.switch)
+        _known(case, ("fabrics", i, "optics"), catalog.switch, fabric.optics)
+
+
+def _known(case: Case, location: Sequence[str | int], look_up: Any, name: str) -> None:
+    try:
+        look_up(name)
+    except InputError as error:
+        raise InputError(f"{case.at(location)}: {error}") from error
+
+
+def _check_dates(case: Case) -> None:
+    s = case.spec
+    first, last = ordinal(s.horizon.first), ordinal(s.horizon.last)
+    for i, view in enumerate(s.views):
+        if not first <= ordinal(view.orders_from) <= last:
+            raise InputError(
+                f"{case.at(('views', i, 'orders_from'))}: {view.orders_from} is outside the horizon "
+                f"{s.horizon.first} to {s.horizon.last}"
+            )
+    rising: list[tuple[tuple[str | int, ...], list[str]]] = [
+        *((("sites", i, "power"), [p.since for p in x.power]) for i, x in enumerate(s.sites)),
+        *((("sites", i, "electricity"), [p.since for p in x.electricity]) for i, x in enumerate(s.sites)),
+        *((("offers", i, "prices"), [p.since for p in x.prices]) for i, x in enumerate(s.offers)),
+        *(
+            (("services", i, "demand"), [p.month for p in x.demand if not isinstance(p, str)])
+            for i, x in enumerate(s.services)
+        ),
+    ]
+    for location, months in rising:
+        for before, after in pairwise(months):
+            if ordinal(after) <= ordinal(before) and location[0] != "services":
+                raise InputError(f"{case.at(location)}: dates are out of order: {after} follows {before}")
+    days: dict[str, dt.date] = {}
+    for i, x in enumerate(s.exchange):
+        if x.currency in days and x.since <= days[x.currency]:
+            raise InputError(
+                f"{case.at(('exchange', i, 'since'))}: dates are out of order: {x.since} follows {days[x.currency]}"
+            )
+        days[x.currency] = x.since
+
+
+def _check_risks(case: Case) -> None:
+    s = case.spec
+    targets = {"*"} | _ids(s.offers) | _ids(s.suppliers) | _ids(s.services) | _ids(s.sites) | _ids(s.foundries)
+    targets |= {o.chip for o in s.offers} | {x.chip for x in s.stock} | _ids(s.stock)
+    names = {f.id for f in s.factors}
+    rules = set(rule_ids())
+    for i, view in enumerate(s.views):
+        for j, name in enumerate(view.factors or []):
+            _member(case, ("views", i, "factors", j), name, names, "factor")
+    for i, factor in enumerate(s.factors):
+        for j, rule in enumerate(factor.hazard.rules if factor.hazard else []):
+            _member(case, ("factors", i, "hazard", "rules", j), rule, rules, "rule")
+        total = sum(o.probability.si for o in factor.outcomes if o.probability)
+        stated = [o for o in factor.outcomes if o.probability is not None]
+        rest = [o for o in factor.outcomes if o.probability is None and o.window is None]
+        if total > 1 + 1e-9 or (len(stated) == len(factor.outcomes) and abs(total - 1) > 1e-6) or len(rest) > 1:
+            raise InputError(
+                f"{case.at(('factors', i, 'outcomes'))}: probabilities of '{factor.id}' add up to "
+                f"{total:g}; they must make 1, one outcome may take the rest"
+            )
+        for j, outcome in enumerate(factor.outcomes):
+            where = ("factors", i, "outcomes", j)
+            if outcome.window and factor.hazard is None:
+                raise InputError(f"{case.at(where)}: a window needs the factor's hazard")
+            for k, effect in enumerate(outcome.effects):
+                if effect.what not in {"closes", "stops"} and effect.value is None:
+                    raise InputError(f"{case.at((*where, 'effects', k))}: '{effect.what}' needs a value")
+                for m, name in enumerate(effect.on):
+                    _member(case, (*where, "effects", k, "on", m), name, targets, "target")
+
+
+def unknown_case_part(kind: str, name: str, known: Sequence[str]) -> InputError:
+    """Return the error for an option that names no ``kind`` of the case."""
+    return unknown_name(kind, name, known)

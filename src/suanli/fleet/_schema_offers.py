@@ -1,0 +1,187 @@
+"""The case language, second part: suppliers, foundries, offers, builds, stock and commitments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from suanli.fleet._figure import Fig, In, Money, Month, Strict, ordinal
+
+Share = Annotated[Fig, In("1", 0.0, 1.0)]
+
+
+class CapacityPoint(Strict):
+    """What a supplier can make a year from a month on."""
+
+    since: Month
+    output: Annotated[Fig, In("chip/year")]
+
+
+class Supplier(Strict):
+    """Who sells: its output, and the share of it that one buyer can hope for."""
+
+    id: str
+    name: str
+    country: str
+    capacity: list[CapacityPoint] = Field(default_factory=list)
+    buyer_share: Share | None = Field(default=None, description="share of the output that this buyer can get")
+
+
+class Foundry(Strict):
+    """Wafers that phones and accelerators share."""
+
+    id: str
+    name: str
+    wafers: Annotated[Fig, In("wafer/month")] = Field(description="capacity of the node")
+    phones: Share = Field(description="share that phones take in the base case")
+    buyer_share: Share = Field(description="share of the rest that ends in chips for this buyer")
+
+
+class Wafers(Strict):
+    """What a chip takes of a foundry."""
+
+    foundry: str
+    dies_per_wafer: Annotated[Fig, In("1", 1.0)]
+    dies_per_chip: int = Field(default=1, ge=1)
+    yield_share: Annotated[Fig, In("1", 0.01, 1.0)]
+
+
+class CurvePoint(Strict):
+    """Cumulative share of an order delivered so many months after it."""
+
+    months: int = Field(ge=0)
+    share: Share
+
+
+class PricePoint(Strict):
+    """Price of a chip, or its rent, from a month on; the path is joined by straight lines in the logarithm."""
+
+    since: Month
+    price: Annotated[Money, In("money/chip")] | None = None
+    rent: Annotated[Money, In("money/chip/h")] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> PricePoint:
+        if (self.price is None) == (self.rent is None):
+            raise ValueError("state either price or rent")
+        return self
+
+
+class Lease(Strict):
+    """Terms of a lease."""
+
+    term_months: int = Field(ge=1, le=120)
+    take_or_pay: Share = Field(description="share of the rent due whether the chips run or not")
+    notice_months: int = Field(default=0, ge=0, description="months from signing to first use")
+
+
+class Offer(Strict):
+    """A way to obtain compute: a chip from a supplier, to buy, lease or build, at some sites."""
+
+    id: str
+    chip: str = Field(description="chip id, alias, chip file, or 'design:PRESET' for one of ours")
+    way: Literal["buy", "lease", "build"]
+    supplier: str
+    sites: list[str] = Field(min_length=1)
+    pot: str
+    prices: list[PricePoint] = Field(default_factory=list)
+    server: Annotated[Fig, In("1", 1.0)] | None = Field(
+        default=None, description="server price over chip price; absent: all in"
+    )
+    fabric: str | None = None
+    chips_per_node: int = Field(default=8, ge=1)
+    first: Month | None = Field(default=None, description="first month of orders")
+    last: Month | None = Field(default=None, description="last month of orders")
+    delivery: list[CurvePoint] = Field(default_factory=list, description="absent: all after lead_months")
+    lead_months: int = Field(default=0, ge=0)
+    lease: Lease | None = None
+    deposit: Share | None = Field(default=None, description="share of the price due at the order")
+    failures: Share | None = Field(default=None, description="permanent failures a year")
+    spares: Share | None = Field(default=None, description="share kept as spares")
+    loss_of_value: Share | None = Field(default=None, description="second-hand value lost a year")
+    life_months: int = Field(default=60, ge=1, description="months from delivery to retirement")
+    power_factor: Annotated[Fig, In("1", 1.0)] | None = Field(default=None, description="server power over chip power")
+    wafers: Wafers | None = None
+    build: str | None = Field(default=None, description="id of the build project that makes the chip")
+    ship_from: str = Field(description="country that the chips leave")
+    acquire: list[str] = Field(default_factory=list, description="acts screened at delivery; absent: by way and place")
+    use: list[str] = Field(default_factory=list, description="acts screened in every month of use; absent: by way")
+    facts: dict[str, str] = Field(default_factory=dict, description="facts for the screen")
+    lot: int = Field(default=0, ge=0, description="smallest order in chips, used when lots are asked for")
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Offer:
+        if self.first and self.last and ordinal(self.last) < ordinal(self.first):
+            raise ValueError(f"offer {self.id}: last month {self.last} is before the first, {self.first}")
+        if self.way == "lease" and self.lease is None:
+            raise ValueError(f"offer {self.id}: a lease states its term under 'lease'")
+        if self.way == "build" and self.build is None:
+            raise ValueError(f"offer {self.id}: a build offer names its project under 'build'")
+        if self.way != "build" and not self.prices:
+            raise ValueError(f"offer {self.id}: states no price")
+        shares = [p.share.si for p in self.delivery]
+        months = [p.months for p in self.delivery]
+        if shares != sorted(shares) or months != sorted(set(months)):
+            raise ValueError(f"offer {self.id}: delivery months and shares must rise")
+        return self
+
+
+class Stage(Strict):
+    """One dated stage of a chip project."""
+
+    name: str
+    months: Annotated[Fig, In("month")]
+    odds: Share = Field(description="chance that the stage succeeds at the first try")
+    retry_months: int = Field(default=0, ge=0, description="slip of a second try")
+
+
+class Build(Strict):
+    """A chip project: what it costs before the first chip, its stages, and what a chip costs to make."""
+
+    id: str
+    name: str
+    design: str = Field(description="preset or design file of the design room")
+    start: Month
+    nre: Annotated[Money, In("money")]
+    masks: Annotated[Money, In("money")]
+    pot: str | None = None
+    stages: list[Stage] = Field(min_length=1)
+    odds_second: Share = Field(description="chance that the second try succeeds")
+    unit_cost: Literal["design"] | Any = Field(default="design", description="'design': from the cost model")
+    margin: Annotated[Fig, In("1", 0.0, 10.0)] = Field(description="partner's margin on cost")
+    wafer_starts: Annotated[Fig, In("wafer/month")] = Field(description="most wafers a month")
+    sunk: Share | None = Field(default=None, description="share of the NRE already spent at the view's date")
+
+
+class Stock(Strict):
+    """Chips already there."""
+
+    id: str
+    chip: str
+    site: str
+    quantity: Annotated[Fig, In("chip")]
+    since: Month
+    life_months: int = Field(default=60, ge=1)
+    failures: Share | None = None
+    spares: Share | None = None
+    power_factor: Annotated[Fig, In("1", 1.0)] | None = None
+    use: list[str] = Field(default_factory=list, description="acts screened in every month of use")
+    supplier: str
+    facts: dict[str, str] = Field(default_factory=dict)
+    note: str = ""
+
+
+class Commitment(Strict):
+    """An order already placed: its delivery follows the offer's curve and risks."""
+
+    offer: str
+    site: str
+    month: Month
+    quantity: Annotated[Fig, In("chip")]
+
+
+def names(offer: Offer | Stock) -> Any:
+    """Return the ids by which effects can name ``offer``."""
+    return {offer.id, offer.chip, offer.supplier, "*"}

@@ -1,0 +1,111 @@
+"""The case language, third part: services, training runs and measured rates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from suanli.fleet._figure import Fig, In, Money, Month, Strict, ordinal
+
+Share = Annotated[Fig, In("1", 0.0, 1.0)]
+
+
+class UserPoint(Strict):
+    """Users of a service at a month; between points the curve is straight in the logarithm."""
+
+    month: Month
+    users: Annotated[Fig, In("user")] | None = None
+    rate: Annotated[Fig, In("request/s")] | None = None
+    known_from: str = Field(default="", description="ISO day from which a view may know the point")
+
+    @model_validator(mode="after")
+    def _one(self) -> UserPoint:
+        if (self.users is None) == (self.rate is None):
+            raise ValueError("state either users or rate")
+        return self
+
+
+class Service(Strict):
+    """A service: who asks, what a request is, what it is worth, what an unserved one costs."""
+
+    id: str
+    name: str
+    model: str = Field(description="model id, alias or config.json")
+    stands_for: str = Field(default="", description="what the model stands for where the real one is not public")
+    region: str
+    demand: list[UserPoint] | str = Field(description="points, or a CSV beside the case (month, users or rate, ...)")
+    requests_per_user: Annotated[Fig, In("request/day")] | None = Field(
+        default=None, description="of a user who counts"
+    )
+    active: Share | None = Field(default=None, description="share of users active on a day")
+    peak: Annotated[Fig, In("1", 1.0)] = Field(description="busy-hour load over the mean")
+    input_tokens: Annotated[Fig, In("1", 0.0)] | None = Field(
+        default=None, description="prompt, or items, of a request"
+    )
+    output_tokens: Annotated[Fig, In("1", 0.0)] | None = Field(default=None, description="answer of a request")
+    ttft: Annotated[Fig, In("s")] | None = None
+    tpot: Annotated[Fig, In("s")] | None = None
+    percentile: Annotated[Fig, In("1", 0.0, 1.0)] | None = None
+    prefix_hit: Share | None = None
+    precision: str = "bf16"
+    chips: list[str] = Field(default_factory=list, description="chips it may run on; absent: all that fit")
+    value: Annotated[Money, In("money/request")] | None = Field(default=None, description="what a served request earns")
+    unserved: Annotated[Money, In("money/request")] = Field(description="what an unserved request costs")
+    minimum: Share | None = Field(default=None, description="least share served in every month and future")
+
+
+class Run(Strict):
+    """A training run: how many tokens of what, by when, on which chips."""
+
+    id: str
+    name: str
+    model: str
+    stands_for: str = ""
+    tokens: Annotated[Fig, In("token")] | Literal["compute-optimal"] = Field(
+        description="tokens, or as many as are optimal"
+    )
+    experiments: Annotated[Fig, In("1", 1.0)] = Field(description="all training compute over that of the final run")
+    sequence: int = Field(ge=1)
+    batch: int = Field(ge=1, description="sequences a step")
+    precision: str = "bf16"
+    chips: list[str] = Field(min_length=1, description="chips it may run on; more than one: it may move")
+    region: str
+    earliest: Month
+    deadline: Month
+    firm: bool = False
+    missing: Annotated[Money, In("money")] | None = Field(
+        default=None, description="cost of not finishing; a part missing costs its part"
+    )
+    largest_pool: Annotated[Fig, In("chip")] = Field(description="most chips in the run at once")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Run:
+        if ordinal(self.deadline) < ordinal(self.earliest):
+            raise ValueError(f"run {self.id}: deadline {self.deadline} is before the earliest start, {self.earliest}")
+        if not self.firm and self.missing is None:
+            raise ValueError(f"run {self.id}: an elastic deadline states the cost of missing it")
+        return self
+
+
+class Rate(Strict):
+    """A measured rate that replaces the engines' for one chip and workload."""
+
+    workload: str
+    chip: str
+    rate: Any = Field(description="'request/s/chip' for a service, 'token/s/chip' for a run")
+    source: str
+
+    @model_validator(mode="after")
+    def _read(self) -> Rate:
+        from suanli.errors import SuanliError
+        from suanli.quantities import parse
+
+        for unit in ("request/s/chip", "token/s/chip"):
+            try:
+                value = parse(str(self.rate), unit)
+            except SuanliError:
+                continue
+            object.__setattr__(self, "rate", value)
+            return self
+        raise ValueError(f"'{self.rate}' is no rate; write '3 request/s/chip' or '1200 token/s/chip'")
