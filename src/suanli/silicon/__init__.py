@@ -6,9 +6,11 @@ from suanli.silicon._gemm import gemm_time
 from suanli.silicon._memory import elementwise_time, embedding_time
 from suanli.silicon._mla import mla_time
 from suanli.silicon._moe import moe_time
+from suanli.silicon._ops import OpsTime, ops_time
 from suanli.silicon._sigma import sigma
 
 __all__ = [
+    "OpsTime",
     "attention_time",
     "convolution_time",
     "elementwise_time",
@@ -16,5 +18,6 @@ __all__ = [
     "gemm_time",
     "mla_time",
     "moe_time",
+    "ops_time",
     "sigma",
 ]

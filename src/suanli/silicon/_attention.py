@@ -10,7 +10,7 @@ from suanli.kinds import Chip
 from suanli.silicon._checks import shapes
 from suanli.silicon._formats import Format, format_of, peak_rate
 from suanli.silicon._gemm import beyond_cache
-from suanli.silicon._laws import Work, time_of
+from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._unit import unit_of
 
@@ -44,6 +44,40 @@ def attention_time(
     encoder (no mask). Head counts are the chip's own share; ``window`` in tokens, 0 for full attention; ``kv_dtype``
     is the cache's format (None: the operator's). Raises InputError for shapes that are no attention.
     """
+    return attention_parts(
+        chip,
+        phase=phase,
+        batch=batch,
+        q_len=q_len,
+        kv_len=kv_len,
+        n_heads=n_heads,
+        n_kv_heads=n_kv_heads,
+        head_dim=head_dim,
+        dtype=dtype,
+        kv_dtype=kv_dtype,
+        window=window,
+        kernel=kernel,
+        parameters=parameters,
+    ).seconds
+
+
+def attention_parts(
+    chip: Chip,
+    *,
+    phase: str,
+    batch: ArrayLike,
+    q_len: ArrayLike,
+    kv_len: ArrayLike,
+    n_heads: ArrayLike,
+    n_kv_heads: ArrayLike,
+    head_dim: ArrayLike,
+    dtype: str,
+    kv_dtype: str | None = None,
+    window: ArrayLike = 0,
+    kernel: str | None = None,
+    parameters: Parameters | None = None,
+) -> Measured:
+    """Return what ``attention_time`` adds up."""
     if phase not in PHASES:
         raise InputError(f"phase is '{phase}'; it must be one of {', '.join(PHASES)}")
     sizes = shapes(
@@ -63,7 +97,7 @@ def attention_time(
     law = law_for(chip, f"attention_{phase}", dtype, kernel=kernel, parameters=parameters)
     form = format_of(dtype)
     kv = format_of(kv_dtype) if kv_dtype else form
-    return time_of(law, attention_work(chip, form, kv, phase=phase, **sizes))
+    return measure(law, attention_work(chip, form, kv, phase=phase, **sizes))
 
 
 def attended(q_len: Array, kv_len: Array, window: Array, *, causal: bool) -> Array:
@@ -112,7 +146,7 @@ def attention_work(
     size = queries + keys
     return Work(
         compute=flop * np.minimum(idle, unit.cores) / peak,
-        memory=beyond_cache(size, unit.cache) / unit.bandwidth if unit.bandwidth else np.zeros_like(size),
+        memory=beyond_cache(size, unit.cache) / unit.bandwidth,
         cache=size * np.minimum(idle, unit.cores) / unit.cache_rate,
         features={
             "log_pairs": np.log2(pairs),

@@ -9,7 +9,7 @@ from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._checks import shapes
 from suanli.silicon._formats import Format, format_of, peak_rate
-from suanli.silicon._laws import Work, time_of
+from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._unit import Unit, unit_of
 
@@ -37,12 +37,29 @@ def gemm_time(
     names a measured software kernel, None its usual one. Raises InputError for shapes that are no operator and for a
     chip without a rate for the format.
     """
+    return gemm_parts(
+        chip, m=m, n=n, k=k, batch=batch, dtype=dtype, cache=cache, kernel=kernel, parameters=parameters
+    ).seconds
+
+
+def gemm_parts(
+    chip: Chip,
+    *,
+    m: ArrayLike,
+    n: ArrayLike,
+    k: ArrayLike,
+    batch: ArrayLike = 1,
+    dtype: str,
+    cache: str = "warm",
+    kernel: str | None = None,
+    parameters: Parameters | None = None,
+) -> Measured:
+    """Return what ``gemm_time`` adds up."""
     if cache not in ("warm", "cold"):
         raise InputError(f"cache is '{cache}'; it must be warm or cold")
     sizes = shapes(m=m, n=n, k=k, batch=batch)
     law = law_for(chip, "gemm", dtype, kernel=kernel, parameters=parameters)
-    work = gemm_work(chip, format_of(dtype), **sizes, warm=cache == "warm")
-    return time_of(law, work)
+    return measure(law, gemm_work(chip, format_of(dtype), **sizes, warm=cache == "warm"))
 
 
 def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: Array, warm: bool = True) -> Work:
@@ -60,7 +77,7 @@ def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: 
     }
     return Work(
         compute=padded / peak,
-        memory=missed / unit.bandwidth if unit.bandwidth else np.zeros_like(size),
+        memory=missed / unit.bandwidth,
         cache=np.maximum(traffic, size) / unit.cache_rate,
         features=features,
     )

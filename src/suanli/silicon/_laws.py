@@ -81,9 +81,22 @@ def join(parts: Mapping[str, Array], sharpness: float) -> Array:
     return out
 
 
-def time_of(law: Law, work: Work) -> Array:
-    """Return seconds of the operators in ``work`` under ``law``."""
-    return join(parts_of(law, work), law.sharpness)
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Operators under a law: seconds of overhead and on each resource, and their joint time."""
+
+    law: Law
+    parts: Mapping[str, Array]
+
+    @property
+    def seconds(self) -> Array:
+        """Seconds of each operator."""
+        return join(self.parts, self.law.sharpness)
+
+
+def measure(law: Law, work: Work) -> Measured:
+    """Return the operators in ``work`` under ``law``."""
+    return Measured(law, parts_of(law, work))
 
 
 def law_from(raw: Mapping[str, Any], *, where: str) -> Law:

@@ -9,7 +9,7 @@ from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._checks import shapes
 from suanli.silicon._gemm import beyond_cache
-from suanli.silicon._laws import Work, time_of
+from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._unit import Unit, unit_of
 
@@ -31,13 +31,25 @@ def elementwise_time(
     ``cache`` is "cold" where the bytes come from memory, "warm" where the last cache may still hold them.
     Raises InputError for negative sizes.
     """
+    return elementwise_parts(chip, bytes=bytes, flop=flop, cache=cache, parameters=parameters).seconds
+
+
+def elementwise_parts(
+    chip: Chip,
+    *,
+    bytes: ArrayLike,  # noqa: A002
+    flop: ArrayLike = 0.0,
+    cache: str = "cold",
+    parameters: Parameters | None = None,
+) -> Measured:
+    """Return what ``elementwise_time`` adds up."""
     if cache not in ("warm", "cold"):
         raise InputError(f"cache is '{cache}'; it must be warm or cold")
     sizes = shapes(zero_allowed=("flop",), bytes=bytes, flop=flop)
     unit = unit_of(chip)
     law = law_for(chip, "elementwise", "bf16", parameters=parameters)
     missed = beyond_cache(sizes["bytes"], unit.cache) if cache == "warm" else sizes["bytes"]
-    return time_of(law, _streamed(chip, unit, sizes["bytes"], missed, sizes["flop"]))
+    return measure(law, _streamed(chip, unit, sizes["bytes"], missed, sizes["flop"]))
 
 
 def embedding_time(
@@ -54,11 +66,23 @@ def embedding_time(
     A row costs at least one memory sector; a bag writes one row. Raises InputError for sizes not above zero.
     """
     sizes = shapes(lookups=lookups, dim=dim, bytes_per_element=bytes_per_element, pooling=pooling)
-    unit = unit_of(chip)
     row = sizes["dim"] * sizes["bytes_per_element"]
-    moved = sizes["lookups"] * (np.ceil(row / _SECTOR) * _SECTOR + row / sizes["pooling"])
+    moved = sizes["lookups"] * row * (1.0 + 1.0 / sizes["pooling"])
+    return embedding_parts(chip, bytes=moved, row=row, parameters=parameters).seconds
+
+
+def embedding_parts(
+    chip: Chip,
+    *,
+    bytes: ArrayLike,  # noqa: A002
+    row: ArrayLike,
+    parameters: Parameters | None = None,
+) -> Measured:
+    """Return the parts of moving ``bytes`` in random rows of ``row`` bytes; a short row still costs a sector."""
+    sizes = shapes(bytes=bytes, row=row)
+    moved = sizes["bytes"] * np.maximum(1.0, _SECTOR / sizes["row"])
     law = law_for(chip, "embedding", "bf16", parameters=parameters)
-    return time_of(law, _streamed(chip, unit, moved, moved, sizes["lookups"] * sizes["dim"]))
+    return measure(law, _streamed(chip, unit_of(chip), moved, moved, np.zeros_like(moved)))
 
 
 def _streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) -> Work:
@@ -66,7 +90,7 @@ def _streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) -
     vector = chip.peak.get("fp32") or 64.0 * unit.cores * unit.clock
     return Work(
         compute=flop / vector,
-        memory=missed / unit.bandwidth if unit.bandwidth else np.zeros_like(size),
+        memory=missed / unit.bandwidth,
         cache=size / unit.cache_rate,
         features={"log_bytes": np.log2(size)},
     )

@@ -11,7 +11,7 @@ from suanli.silicon._attention import attended
 from suanli.silicon._checks import shapes
 from suanli.silicon._formats import Format, format_of, peak_rate
 from suanli.silicon._gemm import beyond_cache, gemm_time
-from suanli.silicon._laws import Work, time_of
+from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._unit import unit_of
 
@@ -43,6 +43,43 @@ def mla_time(
     ``phase`` is prefill or decode; ``n_heads`` the chip's own share; the block's projections run in ``gemm_dtype``.
     Raises InputError for shapes that are no attention.
     """
+    core = mla_parts(
+        chip,
+        phase=phase,
+        batch=batch,
+        q_len=q_len,
+        kv_len=kv_len,
+        n_heads=n_heads,
+        dtype=dtype,
+        kv_dtype=kv_dtype,
+        latent=latent,
+        kernel=kernel,
+        parameters=parameters,
+    ).seconds
+    if not module:
+        return core
+    sizes = shapes(batch=batch, q_len=q_len, kv_len=kv_len, n_heads=n_heads)
+    total = core
+    for m, n, k, count in projections(latent, hidden, phase=phase, **sizes):
+        total = total + gemm_time(chip, m=m, n=n, k=k, batch=count, dtype=gemm_dtype or dtype, parameters=parameters)
+    return total
+
+
+def mla_parts(
+    chip: Chip,
+    *,
+    phase: str,
+    batch: ArrayLike,
+    q_len: ArrayLike,
+    kv_len: ArrayLike,
+    n_heads: ArrayLike,
+    dtype: str,
+    kv_dtype: str | None = None,
+    latent: Latent = DEEPSEEK,
+    kernel: str | None = None,
+    parameters: Parameters | None = None,
+) -> Measured:
+    """Return what the core's time in ``mla_time`` adds up."""
     if phase not in ("prefill", "decode"):
         raise InputError(f"phase is '{phase}'; it must be prefill or decode")
     sizes = shapes(batch=batch, q_len=q_len, kv_len=kv_len, n_heads=n_heads)
@@ -51,16 +88,7 @@ def mla_time(
     law = law_for(chip, f"mla_{phase}_core", dtype, kernel=kernel, parameters=parameters)
     form = format_of(dtype)
     kv = format_of(kv_dtype) if kv_dtype else form
-    core = time_of(law, mla_work(chip, form, kv, latent, phase=phase, **sizes))
-    if not module:
-        return core
-    products = projections(latent, hidden, phase=phase, **sizes)
-    total = core
-    for m, n, k, count in products:
-        total = total + gemm_time(
-            chip, m=m, n=n, k=k, batch=count, dtype=gemm_dtype or dtype, parameters=parameters
-        )
-    return total
+    return measure(law, mla_work(chip, form, kv, latent, phase=phase, **sizes))
 
 
 def mla_work(
@@ -97,7 +125,7 @@ def mla_work(
     size = queries + stored
     return Work(
         compute=flop * idle / peak,
-        memory=beyond_cache(size, unit.cache) / unit.bandwidth if unit.bandwidth else np.zeros_like(size),
+        memory=beyond_cache(size, unit.cache) / unit.bandwidth,
         cache=size * idle / unit.cache_rate,
         features={"log_pairs": np.log2(pairs), "log_heads": np.log2(n_heads), "log_waves": np.log2(waves)},
     )

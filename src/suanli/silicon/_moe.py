@@ -10,7 +10,7 @@ from suanli.kinds import Chip
 from suanli.silicon._checks import shapes
 from suanli.silicon._formats import Format, format_of, peak_rate
 from suanli.silicon._gemm import beyond_cache
-from suanli.silicon._laws import Work, time_of
+from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._unit import unit_of
 
@@ -41,6 +41,40 @@ def moe_time(
     exponent of the routing's power law (0: balanced; measured tables hold 1.01 and 1.2).
     Raises InputError for shapes that are no MoE layer.
     """
+    return moe_parts(
+        chip,
+        tokens=tokens,
+        hidden=hidden,
+        inter=inter,
+        top_k=top_k,
+        n_experts=n_experts,
+        tp=tp,
+        ep=ep,
+        dtype=dtype,
+        skew=skew,
+        gated=gated,
+        kernel=kernel,
+        parameters=parameters,
+    ).seconds
+
+
+def moe_parts(
+    chip: Chip,
+    *,
+    tokens: ArrayLike,
+    hidden: ArrayLike,
+    inter: ArrayLike,
+    top_k: ArrayLike,
+    n_experts: ArrayLike,
+    tp: ArrayLike = 1,
+    ep: ArrayLike = 1,
+    dtype: str,
+    skew: ArrayLike = 0.0,
+    gated: bool = True,
+    kernel: str | None = None,
+    parameters: Parameters | None = None,
+) -> Measured:
+    """Return what ``moe_time`` adds up."""
     sizes = shapes(
         zero_allowed=("skew",),
         tokens=tokens,
@@ -57,7 +91,7 @@ def moe_time(
     if (sizes["ep"] > sizes["n_experts"]).any():
         raise InputError("ep is above n_experts; a chip needs at least one expert")
     law = law_for(chip, "moe_ffn", dtype, kernel=kernel, parameters=parameters)
-    return time_of(law, moe_work(chip, format_of(dtype), gated=gated, **sizes))
+    return measure(law, moe_work(chip, format_of(dtype), gated=gated, **sizes))
 
 
 def routed(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Array) -> tuple[Array, Array, Array]:
@@ -104,7 +138,7 @@ def moe_work(
     size = weights + moved
     return Work(
         compute=2.0 * padded * matrices * hidden * width * idle / peak,
-        memory=beyond_cache(size, unit.cache) / unit.bandwidth if unit.bandwidth else np.zeros_like(size),
+        memory=beyond_cache(size, unit.cache) / unit.bandwidth,
         cache=(weights * np.maximum(1.0, each / 128.0) + moved) / unit.cache_rate,
         features={
             "log_each": np.log2(np.maximum(each, 1e-3)),

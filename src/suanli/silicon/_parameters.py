@@ -43,9 +43,7 @@ def final() -> Parameters:
     return found
 
 
-def law_for(
-    chip: Chip, op: str, dtype: str, *, kernel: str | None = None, parameters: Parameters | None = None
-) -> Law:
+def law_for(chip: Chip, op: str, dtype: str, *, kernel: str | None = None, parameters: Parameters | None = None) -> Law:
     """Return the law of operator ``op`` in format ``dtype`` on ``chip``.
 
     Efficiencies of the chip's own family apply where measured, else those of its kind, else the pooled ones; the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,14 +13,15 @@ from suanli.errors import InputError
 from suanli.kinds import Chip
 
 _DEFAULT_CLOCK = 1.5e9  # Hz, where a chip states none: only the split between cores and cache width rests on it
+_CACHE_OVER_MEMORY = 3.0  # a last cache that is no faster than this would not be built
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A chip as its laws see it. ``cores`` run one output tile each; ``granule`` is the matrix unit's m, n, k.
 
-    ``bandwidth`` (B/s) is the memory's, None without one; ``cache`` (B) is the last cache that all cores share;
-    ``cache_rate`` (B/s) what the cores can draw from it, 64 B a core and cycle.
+    ``bandwidth`` (B/s) is the memory's, infinite without one; ``cache`` (B) is the last cache that all cores share;
+    ``cache_rate`` (B/s) is what the cores can draw from it.
     """
 
     family: str
@@ -28,16 +30,14 @@ class Unit:
     clock: float
     granule: tuple[float, float, float]
     tiles: tuple[tuple[float, float], ...]
-    bandwidth: float | None
+    bandwidth: float
     cache: float
     cache_rate: float
 
 
 @cache
 def _families() -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(
-        files("suanli.silicon").joinpath("data/units.json").read_text(encoding="utf-8")
-    )
+    raw: dict[str, Any] = json.loads(files("suanli.silicon").joinpath("data/units.json").read_text(encoding="utf-8"))
     return raw
 
 
@@ -49,7 +49,11 @@ def unit_of(chip: Chip) -> Unit:
     table = _families()
     entry = {**table["default"], **table["families"].get(chip.family, {})}
     clock = chip.clock_hz or _DEFAULT_CLOCK
-    cores = _cores(chip, entry["core"], clock)
+    cores = _cores(chip, entry["core"], clock, counted=entry["counted"])
+    bandwidth = _bandwidth(chip)
+    drawn = entry["fill"] * cores * clock
+    if math.isfinite(bandwidth):
+        drawn = max(drawn, _CACHE_OVER_MEMORY * bandwidth)
     return Unit(
         family=chip.family,
         kind=entry["kind"],
@@ -57,21 +61,35 @@ def unit_of(chip: Chip) -> Unit:
         clock=clock,
         granule=tuple(float(g) for g in entry["granule"]),
         tiles=tuple((float(m), float(n)) for m, n in entry["tiles"]),
-        bandwidth=chip.memory_bandwidth or None,
+        bandwidth=bandwidth,
         cache=_cache(chip),
-        cache_rate=64.0 * cores * clock,
+        cache_rate=drawn,
     )
 
 
-def _cores(chip: Chip, flop_per_cycle: float, clock: float) -> float:
-    """Return the number of tile-sized cores: the datasheet's, else what peak, clock and core rate imply."""
+def _cores(chip: Chip, flop_per_cycle: float, clock: float, *, counted: bool) -> float:
+    """Return the number of tile-sized cores: the datasheet's, else what peak, clock and core rate imply.
+
+    ``counted`` says that the family's datasheets count exactly these cores (SM, CU, AI core); others may count
+    much larger or smaller things.
+    """
+    if counted and chip.n_cores:
+        return float(chip.n_cores)
     rate = next((chip.peak[f] for f in ("bf16", "fp16", "int8", "fp8") if chip.peak.get(f)), None)
     if rate is None:
         raise InputError(f"chip '{chip.id}' states no peak rate in any format")
     implied = max(1.0, round(rate / (flop_per_cycle * clock)))
     stated = float(chip.n_cores) if chip.n_cores else implied
-    # A datasheet may count much larger or smaller things than the units that take one tile each.
     return stated if 0.25 < stated / implied < 4.0 else implied
+
+
+def _bandwidth(chip: Chip) -> float:
+    """Return the memory's bandwidth. Raises InputError where the chip has memory but states none."""
+    if chip.memory_bandwidth:
+        return chip.memory_bandwidth
+    if chip.memory_kind.casefold() == "none" or chip.memory_bytes == 0.0:
+        return math.inf
+    raise InputError(f"chip '{chip.id}': memory bandwidth is unknown; state memory_bandwidth in a chip file")
 
 
 def _cache(chip: Chip) -> float:
