@@ -49,7 +49,9 @@ class Tier:
 
     ``bandwidth`` (B/s, one direction) is what each *chip* can send into this level; ``latency_s`` is one hop's
     start-up time; ``kind`` is "nvlink", "hccs", "xgmi", "pcie", "torus", "ethernet", "infiniband"...;
-    ``oversubscription`` 1 means full bisection; ``in_network_reduction`` says that switches add.
+    ``oversubscription`` 1 means full bisection; ``in_network_reduction`` says that switches add. ``family`` names the
+    measured parameters ("nvlink4"; "": those of ``kind``). ``links`` counts direct links to peers in a full mesh
+    without a switch: a group of n chips uses n - 1 of them. ``dimensions`` is that of a torus.
     """
 
     kind: str
@@ -59,6 +61,9 @@ class Tier:
     oversubscription: float = 1.0
     in_network_reduction: bool = False
     switched: bool = True
+    family: str = ""
+    links: int = 0
+    dimensions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,11 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FabricBill:
-    """What a fabric is made of and costs: counts, W, USD, and bisection in B/s; None where a part is unknown."""
+    """What a fabric is made of and costs: counts, W, USD, and bisection in B/s; None where a part is unknown.
+
+    ``levels`` names each tier of switches with its count; ``links`` each run of cables as (from, to, cables, optical
+    modules, rate of a cable in B/s); ``unknown`` says in words what power or price leaves out.
+    """
 
     network: Network
     n_switches: int
@@ -93,3 +102,5 @@ class FabricBill:
     optics: str
     levels: tuple[tuple[str, int], ...]
     sources: tuple[str, ...]
+    links: tuple[tuple[str, str, int, int, float], ...] = ()
+    unknown: tuple[str, ...] = ()
