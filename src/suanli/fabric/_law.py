@@ -1,0 +1,103 @@
+"""The time of one collective on one tier: start-up plus bytes over bandwidth, in the fastest algorithm."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.fabric._parameters import Law
+from suanli.kinds import Tier
+
+Array = NDArray[np.float64]
+
+KINDS: tuple[str, ...] = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "p2p")
+
+_TREE = 5.0  # steps of a double binary tree a level, up and down (Sanders, Speck, Träff 2009, as NCCL runs it)
+
+
+def wire_share(kind: str, n: float) -> float:
+    """Return the bytes that each chip sends, as a share of the buffer: the bandwidth-optimal algorithms' figures.
+
+    The buffer is what NCCL counts: all-gather and reduce-scatter the whole of n parts, all-to-all all that one chip
+    holds (Chan et al. 2007, Collective communication: theory, practice and experience).
+    """
+    part = (n - 1.0) / n
+    return {"all_reduce": 2.0 * part, "broadcast": 1.0, "p2p": 1.0}.get(kind, part)
+
+
+def steps(kind: str, n: float) -> float:
+    """Return how many hops follow each other: a ring, or a tree where that is shorter."""
+    if kind == "p2p":
+        return 1.0
+    ring = 2.0 * (n - 1.0) if kind == "all_reduce" else n - 1.0
+    tree = _TREE * np.log2(n) * (1.0 if kind == "all_reduce" else 0.5)
+    return float(min(ring, tree)) if n > 8 else ring
+
+
+def usable(tier: Tier, n: float, law: Law) -> float:
+    """Return the B/s that each of ``n`` chips can send into ``tier``, before efficiency.
+
+    A full mesh gives n - 1 of its links, a shared host bridge less the more chips press on it; an oversubscribed tier
+    its share.
+    """
+    rate = tier.bandwidth / tier.oversubscription
+    if tier.links:
+        rate *= min(1.0, (n - 1.0) / tier.links)
+    elif not tier.switched and not tier.dimensions:
+        rate *= (n / 2.0) ** -law.crowding
+    return rate
+
+
+def detour(tier: Tier, kind: str, n: float) -> float:
+    """Return how many links a byte crosses: in a torus of side k and d dimensions an all-to-all's go d k / 4 hops."""
+    if tier.dimensions and kind == "all_to_all":
+        return float(max(1.0, tier.dimensions * n ** (1.0 / tier.dimensions) / 4.0))
+    return 1.0
+
+
+def tier_time(
+    tier: Tier, law: Law, kind: str, message: Array, n: float, *, share: float = 1.0
+) -> tuple[Array, Array, Array]:
+    """Return (start-up, transfer) of the faster protocol and the sum, each an array over ``message`` bytes.
+
+    ``share`` multiplies the bandwidth a chip has: groups below that send one copy for all their members.
+    """
+    rate = usable(tier, n, law) * share
+    wire = wire_share(kind, n) * message * detour(tier, kind, n)
+    hop = max(law.step, tier.latency_s)
+    hops = steps(kind, n)
+    if kind == "p2p":
+        return _fastest([(law.pair_base + 0.0 * message, wire / (law.pair_rate * rate))])
+    if kind == "all_to_all":
+        first = law.exchange_base + law.exchange_step * (n - 1.0) + 0.0 * message
+    else:
+        first = law.base + hop * hops + 0.0 * message
+    bulk_rate = law.rate * (1.0 - law.loss / n) * rate
+    low_rate = np.minimum(law.low_rate * share, bulk_rate)
+    options = [(first, wire / low_rate), (first + law.fill + law.fill_step * hops, wire / bulk_rate)]
+    if kind == "all_reduce" and tier.in_network_reduction and n > 2:
+        through = (1.0 + 1.0 / n) * message / (law.reduce_rate * rate)
+        options.append((law.base + 2.0 * hop + law.reduce_fill + 0.0 * message, through))
+    return _fastest(options)
+
+
+def _fastest(options: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+    starts = np.stack([a for a, _ in options])
+    transfers = np.stack([b for _, b in options])
+    best = np.argmin(starts + transfers, axis=0)[None]
+    start = np.take_along_axis(starts, best, 0)[0]
+    transfer = np.take_along_axis(transfers, best, 0)[0]
+    return start, transfer, start + transfer
+
+
+def kernel_time(tier: Tier, law: Law, message: Array, n: float) -> Array:
+    """Return seconds of an all-reduce in a serving framework's own kernel: one shot or two, the faster.
+
+    Messages beyond the kernels' limit fall back to the library.
+    """
+    rate = usable(tier, n, law)
+    once = law.once_base + (n - 1.0) * message / (law.once_rate * rate)
+    twice = law.twice_base + 2.0 * (n - 1.0) / n * message / (law.twice_rate * rate)
+    library = tier_time(tier, law, "all_reduce", message, n)[2]
+    out: Array = np.where(message <= law.kernel_limit, np.minimum(np.minimum(once, twice), library), library)
+    return out

@@ -1,0 +1,88 @@
+"""Measured efficiencies and latencies of link families: data of the catalogue, read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from suanli import catalog
+from suanli.errors import InputError
+
+Families = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """Parameters of one link family; times in s, rates in B/s or as a share of the link's bandwidth.
+
+    A collective of a library such as NCCL runs in the faster of two protocols: *low latency* (``base`` + ``step`` a
+    ring step, at most ``low_rate`` B/s) and *bulk* (``fill`` more, ``rate`` x (1 - ``loss`` / n) of the link).
+    ``crowding`` is the exponent with which n chips share a host bridge, n / 2 to the power (links without a switch).
+    ``reduce_rate`` is the share of the link under in-network reduction, ``exchange_step`` the time a peer of an
+    all-to-all, ``pair_rate`` and ``pair_base`` those of a single pair. Kernels of serving frameworks: ``once_base``,
+    ``once_rate`` (every chip reads all others), ``twice_base``, ``twice_rate`` (reduce-scatter, then gather), up to
+    ``kernel_limit`` bytes. ``eager_floor`` is the host's time to launch one collective without a graph, ``copy_rate``
+    the share of memory bandwidth at which an eager call copies its result.
+    """
+
+    base: float
+    step: float
+    low_rate: float
+    fill: float
+    fill_step: float
+    rate: float
+    loss: float
+    crowding: float
+    reduce_rate: float
+    reduce_fill: float
+    exchange_base: float
+    exchange_step: float
+    pair_base: float
+    pair_rate: float
+    once_base: float
+    once_rate: float
+    twice_base: float
+    twice_rate: float
+    kernel_limit: float
+    eager_floor: float
+    copy_rate: float
+
+
+def law_of(family: str, families: Families | None = None) -> Law:
+    """Return the parameters of ``family``, those of its nearest kin where it was not measured.
+
+    ``families`` replaces the stored final ones (the fit scores rows with parameters fitted without them).
+    Raises InputError for a family without parameters or kin.
+    """
+    if families is not None:
+        return _build(_find(family, families))
+    return _final(family)
+
+
+@lru_cache(maxsize=128)
+def _final(family: str) -> Law:
+    return _build(_find(family, stored()["final"]["families"]))
+
+
+def stored() -> dict[str, Any]:
+    """Return the stored parameters of the fabric as the fit script wrote them."""
+    return catalog.fitted("fabric")
+
+
+def kin(family: str) -> tuple[str, ...]:
+    """Return the families whose parameters stand for ``family``, itself first, the nearest next."""
+    chain: Mapping[str, list[str]] = stored()["kin"]
+    return (family, *chain.get(family, ()))
+
+
+def _find(family: str, families: Families) -> Mapping[str, float]:
+    for name in kin(family):
+        if name in families:
+            return families[name]
+    raise InputError(f"no measured parameters for links of family '{family}'; known: {', '.join(families)}")
+
+
+def _build(values: Mapping[str, float]) -> Law:
+    return Law(**{f.name: float(values[f.name]) for f in fields(Law)})
