@@ -5,7 +5,14 @@ from suanli.training._eras import Era, era, era_for, eras
 from suanli.training._evaluate import Prepared, memory_of, parts_of, prepare, step_time
 from suanli.training._facts import Facts, facts, model_flop, stack, total_weights
 from suanli.training._memory import Memory
-from suanli.training._parameters import Parameters, fitted_parameters, parameters_of, prior_parameters, priors
+from suanli.training._parameters import (
+    Parameters,
+    effect_sd,
+    fitted_parameters,
+    parameters_of,
+    prior_parameters,
+    priors,
+)
 from suanli.training._step import PARTS
 from suanli.training._strategy import RECOMPUTE, SCHEDULES, SHARDING, Strategies, describe, strategies
 
@@ -22,6 +29,7 @@ __all__ = [
     "Site",
     "Strategies",
     "describe",
+    "effect_sd",
     "era",
     "era_for",
     "eras",

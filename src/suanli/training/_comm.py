@@ -16,6 +16,8 @@ from suanli.training._strategy import Strategies
 
 Array = NDArray[np.float64]
 
+_BUCKETS = 4.0  # a stage's gradients move in a few large buckets
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -34,7 +36,8 @@ class Site:
 class Traffic:
     """Seconds of collectives before calibration: one all-reduce of a layer's activations (``tp``), a layer's context
     and expert exchanges forward (``cp``, ``ep``), one stage crossing of a whole micro-batch (``p2p``), a step's
-    gradient reduce-scatter and weight gather, and the second half of an unsharded all-reduce (``dp_extra``)."""
+    gradient reduce-scatter and weight gather, the second half of an unsharded all-reduce (``dp_extra``), and the
+    reduce-scatter and gather of one pass layer by layer (``piece_reduce``, ``piece_gather``: ZeRO-3)."""
 
     tp: Array
     cp: Array
@@ -43,6 +46,8 @@ class Traffic:
     dp_reduce: Array
     dp_gather: Array
     dp_extra: Array
+    piece_reduce: Array
+    piece_gather: Array
 
 
 def site_of(
@@ -136,10 +141,9 @@ def traffic(
     within = inside(s.tp, ranks)
     expert_within = np.clip(np.floor(domain / np.minimum(s.ep * s.etp, domain)), 1.0, expert_ranks)
 
-    # ZeRO-3 moves each layer by itself, the others a few large buckets.
-    calls = np.where(s.sharding == 3, pieces * np.maximum(f.layers / s.pp, 1.0), 4.0)
+    layers = pieces * np.maximum(f.layers / s.pp, 1.0)
 
-    def both(kind: str, width: Array | float) -> Array:
+    def both(kind: str, width: Array | float, calls: Array | float) -> Array:
         common = group_time(site, kind, width * dense / calls, ranks, within)
         own = group_time(site, kind, width * routed / calls, expert_ranks, expert_within)
         return calls * (common + np.where(routed > 0, own, 0.0))
@@ -149,9 +153,11 @@ def traffic(
         cp=cp,
         ep=ep,
         p2p=p2p,
-        dp_reduce=both("reduce_scatter", gradient_bytes),
-        dp_gather=both("all_gather", 2.0),
-        dp_extra=both("all_gather", gradient_bytes),
+        dp_reduce=both("reduce_scatter", gradient_bytes, _BUCKETS),
+        dp_gather=both("all_gather", 2.0, _BUCKETS),
+        dp_extra=both("all_gather", gradient_bytes, _BUCKETS),
+        piece_reduce=both("reduce_scatter", gradient_bytes, layers),
+        piece_gather=both("all_gather", 2.0, layers),
     )
 
 

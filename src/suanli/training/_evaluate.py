@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from suanli.training._comm import Site, Traffic, traffic
 from suanli.training._eras import Era, habits
 from suanli.training._facts import Facts
-from suanli.training._memory import Memory, memory
+from suanli.training._memory import RESERVE, Memory, fuller, stage_memory
 from suanli.training._parameters import Parameters, rates
 from suanli.training._step import Habits, step_parts
 from suanli.training._strategy import Strategies
@@ -116,7 +116,9 @@ def parts_of(prepared: Prepared, parameters: Parameters) -> Mapping[str, Array]:
         prepared.traffic,
         prepared.habits,
         rates(parameters, eras=prepared.eras, chip=chip, bits=prepared.bits),
+        seq=prepared.seq,
         batch=prepared.batch,
+        bits8=1.0 if prepared.bits < 16 else 0.0,
         memory_bandwidth=chip.memory_bandwidth or 1e12,
     )
 
@@ -124,16 +126,29 @@ def parts_of(prepared: Prepared, parameters: Parameters) -> Mapping[str, Array]:
 def step_time(prepared: Prepared, parameters: Parameters) -> Array:
     """Return the step time in s of each candidate under ``parameters``."""
     parts = parts_of(prepared, parameters)
-    out: Array = np.sum(np.broadcast_arrays(*parts.values()), axis=0)
+    # Added one by one: in a search most parts depend on few switches and stay small until the last additions.
+    out: Array = sum(parts.values(), np.zeros(1))
     return out
 
 
-def memory_of(prepared: Prepared, **options: float) -> Memory:
-    """Return the memory of each candidate's fullest chip; ``reserve`` may be given in bytes."""
+def memory_of(prepared: Prepared, *, reserve: float = RESERVE) -> Memory:
+    """Return the memory of each candidate's fullest chip; ``reserve`` in bytes."""
+    first, last = (_memory_of_stage(prepared, stage, reserve) for stage in ("first", "last"))
+    return fuller(first, last)
+
+
+def total_memory(prepared: Prepared, *, reserve: float = RESERVE) -> Array:
+    """Return the bytes on each candidate's fullest chip."""
+    first, last = (_memory_of_stage(prepared, stage, reserve).total for stage in ("first", "last"))
+    return np.maximum(first, last)
+
+
+def _memory_of_stage(prepared: Prepared, stage: str, reserve: float) -> Memory:
     h = prepared.habits
-    return memory(
+    return stage_memory(
         prepared.facts,
         prepared.strategies,
+        stage=stage,
         seq=prepared.seq,
         batch=prepared.batch,
         flash=h.flash,
@@ -142,5 +157,5 @@ def memory_of(prepared: Prepared, **options: float) -> Memory:
         selective_gemm=h.selective_gemm,
         selective_elementwise=h.selective_elementwise,
         bits8=1.0 if prepared.bits < 16 else 0.0,
-        **options,
+        reserve=reserve,
     )

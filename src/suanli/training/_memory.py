@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ class Memory:
     @property
     def total(self) -> Array:
         """All parts together."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.workspace + self.reserve
+        # In this order: in a search the parts with few switches are added before those with many.
+        return self.weights + self.gradients + self.workspace + self.reserve + self.activations + self.optimizer
 
 
 def local_weights(f: Facts, s: Strategies, *, stage: str) -> tuple[Array, Array]:
@@ -110,10 +111,41 @@ def selective_activations(
     return np.maximum((kept - light) * (1.0 - gemm_share), 2.0 * tokens * f.hidden / split)
 
 
-def memory(
+def kept_activations(
     f: Facts,
     s: Strategies,
     *,
+    seq: Array,
+    flash: Array,
+    dropout: Array,
+    selective_gemm: Array,
+    selective_elementwise: Array,
+    bits8: Array | float = 0.0,
+) -> Array:
+    """Return bytes one layer keeps of one micro-batch under the strategy's recomputation.
+
+    Full recomputation keeps a layer's input only: 2 s b h (Korthikanti 2022, table 2).
+    """
+    one = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout, bits8=bits8)
+    selective = selective_activations(
+        f, s, seq=seq, flash=flash, dropout=dropout, gemm_share=selective_gemm, elementwise=selective_elementwise
+    )
+    entry = 2.0 * s.micro_batch * seq / s.cp * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    recomputed = s.recompute_share * entry + (1.0 - s.recompute_share) * one
+    return np.where(s.recompute == 2, recomputed, np.where(s.recompute == 1, selective, one))
+
+
+def fuller(first: Memory, last: Memory) -> Memory:
+    """Return, candidate by candidate, the memory of the stage that holds more."""
+    larger = last.total > first.total
+    return Memory(**{x.name: np.where(larger, getattr(last, x.name), getattr(first, x.name)) for x in fields(Memory)})
+
+
+def stage_memory(
+    f: Facts,
+    s: Strategies,
+    *,
+    stage: str,
     seq: Array,
     batch: Array,
     flash: Array,
@@ -124,52 +156,13 @@ def memory(
     bits8: Array | float = 0.0,
     reserve: float = RESERVE,
 ) -> Memory:
-    """Return the memory of each candidate's fullest stage (the larger of first and last). Sizes in tokens, sequences.
+    """Return the memory of a chip of the "first" or the "last" stage. Sizes in tokens and sequences.
 
     Mixed precision keeps 2-byte weights, gradients of ``gradient_bytes``, and 12 bytes a weight of optimizer state
     (fp32 master copy and two moments; 8 with 2-byte moments), each divided by what ``sharding`` says (Rajbhandari 2020,
-    1910.02054).
+    1910.02054). Offloaded activations leave two layers' worth on the chip.
     """
     n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
-    parts = [
-        _stage(
-            f,
-            s,
-            stage=stage,
-            seq=seq,
-            n_micro=n_micro,
-            flash=flash,
-            dropout=dropout,
-            gradient_bytes=gradient_bytes,
-            selective_gemm=selective_gemm,
-            selective_elementwise=selective_elementwise,
-            bits8=bits8,
-            reserve=reserve,
-        )
-        for stage in ("first", "last")
-    ]
-    first, last = parts
-    larger = last.total > first.total
-    names = ("weights", "gradients", "optimizer", "activations", "workspace", "reserve")
-    return Memory(**{n: np.where(larger, getattr(last, n), getattr(first, n)) for n in names})
-
-
-def _stage(
-    f: Facts,
-    s: Strategies,
-    *,
-    stage: str,
-    seq: Array,
-    n_micro: Array,
-    flash: Array,
-    dropout: Array,
-    gradient_bytes: Array,
-    selective_gemm: Array,
-    selective_elementwise: Array,
-    bits8: Array | float,
-    reserve: float,
-) -> Memory:
-    """Return the memory of one chip of one stage."""
     dense, routed = local_weights(f, s, stage=stage)
     ranks = s.dp * s.cp
     expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
@@ -184,13 +177,17 @@ def _stage(
     full, last = stage_layers(f.layers, s.pp, s.vpp)
     layers = last if stage == "last" else full
     one = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout, bits8=bits8)
-    selective = selective_activations(
-        f, s, seq=seq, flash=flash, dropout=dropout, gemm_share=selective_gemm, elementwise=selective_elementwise
+    kept = kept_activations(
+        f,
+        s,
+        seq=seq,
+        flash=flash,
+        dropout=dropout,
+        selective_gemm=selective_gemm,
+        selective_elementwise=selective_elementwise,
+        bits8=bits8,
     )
     tokens = s.micro_batch * seq / s.cp
-    entry = 2.0 * tokens * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
-    recomputed = s.recompute_share * entry + (1.0 - s.recompute_share) * one
-    kept = np.where(s.recompute == 2, recomputed, np.where(s.recompute == 1, selective, one))
     held = in_flight(s.pp, s.vpp, n_micro, s.schedule) if stage == "first" else np.ones_like(n_micro)
     spare = np.where(s.recompute == 2, one, 0.0)  # the layer that is being recomputed
     logits = 6.0 * tokens * f.vocab / s.tp + 4.0 * tokens * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
@@ -202,7 +199,8 @@ def _stage(
         weights=2.0 * copies * spread(3),
         gradients=gradient_bytes * spread(2) * copies,
         optimizer=state * spread(1),
-        activations=held * layers * kept + (embedding if stage == "first" else 0.0),
+        activations=np.where(s.offload_activations > 0, 2.0, held * layers) * kept
+        + (embedding if stage == "first" else 0.0),
         workspace=spare + at_head + gathered,
         reserve=np.full_like(tokens, reserve),
     )

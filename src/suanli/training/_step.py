@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from suanli.training._comm import Traffic
 from suanli.training._facts import Facts
-from suanli.training._memory import local_weights
+from suanli.training._memory import kept_activations, local_weights
 from suanli.training._schedule import idle_passes, stage_layers
 from suanli.training._strategy import Strategies
 from suanli.training._units import Units
@@ -17,7 +17,7 @@ from suanli.training._units import Units
 Array = NDArray[np.float64]
 
 _OPTIMIZER_BYTES = 42.0  # a weight: Adam reads 16 and writes 14, norm and scaling read 8, clearing writes 4
-_OFFLOAD_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips of a node (estimated)
+_HOST_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips of a node (estimated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,8 @@ class Rates:
     """Calibrated factors of each candidate, an array each: multiples of silicon's or fabric's time, shares, seconds.
 
     ``product`` multiplies matrix products, ``expert`` grouped ones besides, ``core`` flash attention forward and
-    ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes`` element-wise traffic; ``launch`` is s a kernel; ``tp``, ``pp``, ``dp``,
+    ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes`` element-wise
+    traffic; ``launch`` is s a kernel; ``tp``, ``pp``, ``dp``,
     ``ep``, ``cp`` multiply collectives; ``tp_hidden`` and ``dp_hidden`` are the shares that overlap hides;
     ``contention`` slows compute for each hidden second; ``straggler`` is the growth a doubling of chips beyond 8;
     ``fixed`` is s a step; ``overall`` multiplies the whole.
@@ -85,8 +86,9 @@ PARTS: tuple[str, ...] = (
     "bubble",
     "pp",
     "dp",
-    "optimizer",
+    "offload",
     "straggler",
+    "optimizer",
 )
 """Parts of a step, in the order in which they are shown; they add up to the step time."""
 
@@ -143,12 +145,11 @@ def layer_passes(u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tu
     host = r.launch * h.kernels
     launch_f = _smooth_max(forward, host)
     launch_b = _smooth_max(backward + again, host * (2.0 + full))
-    zero = 0.0 * launch_f
     one = Pass(
         products=products * slowed,
         attention=core + score,
         passes=moves,
-        recompute=zero,
+        recompute=np.zeros(1),
         launch=launch_f,
         tp=2.0 * exposed_tp,
         cp=r.cp * t.cp,
@@ -173,10 +174,10 @@ def data_parallel(s: Strategies, t: Traffic, r: Rates, *, forward: Array, backwa
     ``forward`` and ``backward`` are one micro-batch's compute on a stage. Without sharding an all-reduce; ZeRO-1 and -2
     reduce-scatter and gather once a step behind one micro-batch; ZeRO-3 gathers twice and reduces every micro-batch.
     """
-    reduce, gather = r.dp * t.dp_reduce, r.dp * t.dp_gather
     whole = s.sharding == 3
     none = s.sharding == 0
-    total = np.where(whole, n_micro * (2.0 * gather + reduce), reduce + np.where(none, t.dp_extra * r.dp, gather))
+    pieces = r.dp * (2.0 * t.piece_gather + t.piece_reduce)
+    total = np.where(whole, n_micro * pieces, r.dp * (t.dp_reduce + np.where(none, t.dp_extra, t.dp_gather)))
     window = np.where(whole, n_micro * (forward + backward), backward + np.where(none, 0.0, forward))
     hidden = r.dp_hidden * s.dp_overlap
     covered = np.minimum(total, window) * hidden
@@ -191,7 +192,9 @@ def step_parts(
     h: Habits,
     r: Rates,
     *,
+    seq: Array,
     batch: Array,
+    bits8: float,
     memory_bandwidth: float,
 ) -> dict[str, Array]:
     """Return the seconds of each of PARTS for one step of ``batch`` sequences; their sum is the step time."""
@@ -219,6 +222,7 @@ def step_parts(
     compute_b = mean_layers * (two.total - two.tp - two.cp - two.ep) + head / s.pp
     dp = data_parallel(s, t, r, forward=compute_f, backward=compute_b, n_micro=n_micro)
     optimizer = _optimizer(f, s, memory_bandwidth=memory_bandwidth) * r.passes
+    offload = n_micro * _offloading(f, s, h, seq=seq, bits8=bits8, compute=compute_f + compute_b)
 
     def over_layers(name: str) -> Array:
         both: Array = getattr(one, name) + getattr(two, name)
@@ -238,14 +242,13 @@ def step_parts(
         "bubble": bubble,
         "pp": n_micro * p2p,
         "dp": dp,
-        "optimizer": optimizer,
+        "offload": offload,
     }
-    busy = sum(parts.values())
-    doublings = np.log2(np.maximum(s.chips / 8.0, 1.0))
-    slow = r.overall * np.power(1.0 + r.straggler, doublings)
     parts = {name: value * r.overall for name, value in parts.items()}
-    parts["optimizer"] = parts["optimizer"] + r.fixed
-    parts["straggler"] = busy * (slow - r.overall)
+    busy = sum(parts.values(), np.zeros(1))
+    doublings = np.log2(np.maximum(s.chips / 8.0, 1.0))
+    parts["straggler"] = busy * (np.power(1.0 + r.straggler, doublings) - 1.0)
+    parts["optimizer"] = optimizer + r.fixed
     return parts
 
 
@@ -268,7 +271,25 @@ def _optimizer(f: Facts, s: Strategies, *, memory_bandwidth: float) -> Array:
     expert_ranks = np.where(s.sharding > 0, np.maximum(1.0, s.dp * s.cp * s.tp / (s.ep * s.etp)), 1.0)
     size = _OPTIMIZER_BYTES * (dense / ranks + routed / expert_ranks)
     size = size * np.where(s.short_moments > 0, 34.0 / 42.0, 1.0)
-    return np.where(s.offload > 0, size / _OFFLOAD_RATE, size / memory_bandwidth)
+    return np.where(s.offload > 0, size / _HOST_RATE, size / memory_bandwidth)
+
+
+def _offloading(f: Facts, s: Strategies, h: Habits, *, seq: Array, bits8: float, compute: Array) -> Array:
+    """Return the exposed seconds a micro-batch of moving a stage's activations to the host and back."""
+    if not np.any(s.offload_activations > 0):
+        return np.zeros(1)
+    kept = kept_activations(
+        f,
+        s,
+        seq=seq,
+        flash=h.flash,
+        dropout=h.dropout,
+        selective_gemm=h.selective_gemm,
+        selective_elementwise=h.selective_elementwise,
+        bits8=bits8,
+    )
+    moved = 2.0 * kept * f.layers / s.pp / _HOST_RATE
+    return np.where(s.offload_activations > 0, np.maximum(moved - compute, 0.0), 0.0)
 
 
 def take_habits(h: Habits, index: NDArray[np.intp]) -> Habits:

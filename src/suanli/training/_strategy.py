@@ -27,7 +27,8 @@ class Strategies:
 
     ``sharding``, ``recompute`` and ``schedule`` are indices into SHARDING, RECOMPUTE and SCHEDULES; switches are 0
     or 1; ``recompute_share`` is the share of layers that full recomputation covers; ``etp`` is the tensor degree
-    inside an expert.
+    inside an expert; ``offload`` puts optimizer state, ``offload_activations`` activations into host memory;
+    ``short_moments`` keeps Adam's moments in 2 bytes.
     """
 
     tp: Array
@@ -46,6 +47,7 @@ class Strategies:
     tp_overlap: Array
     dp_overlap: Array
     offload: Array
+    offload_activations: Array
     short_moments: Array
 
     @property
@@ -66,6 +68,7 @@ _DEFAULTS: dict[str, float] = {
     "tp_overlap": 0.0,
     "dp_overlap": 1.0,
     "offload": 0.0,
+    "offload_activations": 0.0,
     "short_moments": 0.0,
     "micro_batch": 1.0,
     "tp": 1.0,
@@ -77,7 +80,8 @@ def strategies(**given: ArrayLike) -> Strategies:
     """Return strategies from numbers or arrays; what is not given takes plain Megatron defaults.
 
     ``schedule`` defaults to 1F1B, or interleaved where vpp > 1; ``etp`` to tp without expert parallelism, else 1.
-    ``sharding``, ``recompute`` and ``schedule`` also take names. Raises InputError for unknown names and degrees below 1.
+    ``sharding``, ``recompute`` and ``schedule`` also take names. Raises InputError for unknown names and for
+    degrees below 1.
     """
     values: dict[str, Array] = {}
     for name, default in _DEFAULTS.items():
@@ -136,5 +140,10 @@ def describe(s: Strategies, index: int = 0) -> str:
         parts.append(SCHEDULES[int(at(s.schedule))])
     switches = (("sp", s.sequence_parallel), ("tp-overlap", s.tp_overlap), ("dp-overlap", s.dp_overlap))
     parts += [name for name, a in switches if at(a) > 0 and (name[:2] not in {"sp", "tp"} or at(s.tp) > 1)]
-    parts += [name for name, a in (("offload", s.offload), ("bf16-moments", s.short_moments)) if at(a) > 0]
+    others = (
+        ("optimizer-offload", s.offload),
+        ("activation-offload", s.offload_activations),
+        ("bf16-moments", s.short_moments),
+    )
+    parts += [name for name, a in others if at(a) > 0]
     return " ".join(parts)

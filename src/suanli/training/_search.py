@@ -1,0 +1,198 @@
+"""The search: every strategy of a space evaluated in blocks of arrays, memory first, the best of each layout kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.training._comm import Site, Traffic, traffic
+from suanli.training._eras import Era, habits
+from suanli.training._evaluate import Prepared, bits_of, step_time, total_memory
+from suanli.training._facts import Facts
+from suanli.training._parameters import Parameters
+from suanli.training._space import Space, space, valid
+from suanli.training._strategy import Strategies
+from suanli.training._units import Units, unit_times
+
+Array = NDArray[np.float64]
+
+_BLOCK = 64  # layouts a block: with all switches its arrays stay in the caches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a search found: for each layout its fastest strategy that fits, and its fastest whether it fits or not.
+
+    ``seconds`` is infinite where nothing fits; ``least`` is the least memory in bytes over the layout's strategies;
+    ``evaluated`` counts strategies whose time was computed, ``size`` all that were enumerated, ``fitting`` those that
+    fit. ``done`` is the share of layouts visited (below 1 after an interruption).
+    """
+
+    prepared: Prepared
+    space: Space
+    seconds: Array
+    switch: NDArray[np.intp]
+    least: Array
+    least_switch: NDArray[np.intp]
+    size: int
+    fitting: int
+    done: float
+
+
+def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, batch: int, era: Era, precision: str) -> Prepared:
+    """Return a space with its operator and collective times, each computed once on the layouts that share it."""
+    s = of.grid
+    manners = habits([era], family=site.chip.family)
+    bits = bits_of(site, precision)
+    length = np.array([float(seq)])
+    units = _unit_grid(site, f, s, length=length, precision=precision, flash=manners.flash, dropout=manners.dropout)
+    moves = traffic(
+        site,
+        f,
+        s,
+        seq=length,
+        gradient_bytes=manners.gradient_bytes,
+        pieces=manners.pieces,
+        n_chips=s.chips,
+        bits8=1.0 if bits < 16 else 0.0,
+    )
+    return Prepared(
+        site=site,
+        facts=f,
+        strategies=s,
+        units=units,
+        traffic=Traffic(**{x.name: np.broadcast_to(getattr(moves, x.name), s.tp.shape) for x in fields(Traffic)}),
+        habits=manners,
+        eras=(era.id,),
+        seq=length,
+        batch=np.array([float(batch)]),
+        bits=bits,
+    )
+
+
+def _unit_grid(
+    site: Site, f: Facts, s: Strategies, *, length: Array, precision: str, flash: Array, dropout: Array
+) -> Units:
+    """Return the unit times of every layout, computed once on the unique (tp, cp, ep, etp, micro-batch)."""
+    unique, back = np.unique(np.stack([s.tp, s.cp, s.ep, s.etp, s.micro_batch]), axis=1, return_inverse=True)
+    tp, cp, ep, etp, micro = unique
+    units = unit_times(
+        site.chip,
+        f,
+        tp=tp,
+        cp=cp,
+        ep=ep,
+        etp=etp,
+        micro_batch=micro,
+        seq=length,
+        precision=precision,
+        flash=flash,
+        dropout=dropout,
+    )
+    where = back.reshape(-1)
+    return Units(**{x.name: np.broadcast_to(getattr(units, x.name), tp.shape)[where] for x in fields(Units)})
+
+
+def rows_of(prepared: Prepared, rows: NDArray[np.intp] | slice) -> Prepared:
+    """Return the layouts ``rows`` of a prepared grid."""
+    s = prepared.strategies
+    part = {x.name: (a if (a := getattr(s, x.name)).ndim > 1 else a[rows]) for x in fields(Strategies)}
+    return replace(
+        prepared,
+        strategies=Strategies(**part),
+        units=Units(**{x.name: getattr(prepared.units, x.name)[rows] for x in fields(Units)}),
+        traffic=Traffic(**{x.name: getattr(prepared.traffic, x.name)[rows] for x in fields(Traffic)}),
+    )
+
+
+def search(
+    site: Site,
+    f: Facts,
+    *,
+    n_chips: int,
+    batch: int,
+    seq: int,
+    era: Era,
+    precision: str,
+    parameters: Parameters,
+    memory_limit: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Found:
+    """Return the best strategy of every layout of the whole space; an interruption (Ctrl-C) keeps what was found.
+
+    ``memory_limit`` in bytes a chip (default: the chip's own). Raises InfeasibleError where no degrees fill the chips.
+    """
+    of = space(f, n_chips=n_chips, batch=batch, seq=seq, domain=site.domain)
+    prepared = prepare_grid(site, f, of, seq=seq, batch=batch, era=era, precision=precision)
+    room = memory_limit if memory_limit is not None else (site.chip.memory_bytes or np.inf)
+    n = of.n_layouts
+    seconds, least = np.full(n, np.inf), np.full(n, np.inf)
+    switch, least_switch = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp)
+    size = fitting = done = 0
+    try:
+        for start in range(0, n, _BLOCK):
+            rows = slice(start, min(n, start + _BLOCK))
+            block = rows_of(prepared, rows)
+            full = (*of.shape, rows.stop - start)
+            some = np.broadcast_to(valid(block.strategies), full)
+            held = np.where(some, total_memory(block), np.inf).reshape(of.n_switches, -1)
+            size += int(np.count_nonzero(some))
+            least_switch[rows] = np.argmin(held, axis=0)
+            least[rows] = np.min(held, axis=0)
+            inside = held <= room
+            fitting += int(np.count_nonzero(inside))
+            alive = np.flatnonzero(least[rows] <= room)
+            if alive.size:
+                times = np.broadcast_to(step_time(rows_of(block, alive), parameters), (*of.shape, alive.size))
+                times = np.where(inside[:, alive], times.reshape(of.n_switches, -1), np.inf)
+                switch[start + alive] = np.argmin(times, axis=0)
+                seconds[start + alive] = np.min(times, axis=0)
+            done = rows.stop
+            if progress is not None:
+                progress(done / n)
+    except KeyboardInterrupt:
+        if not np.isfinite(seconds).any():
+            raise
+    return Found(
+        prepared=prepared,
+        space=of,
+        seconds=seconds,
+        switch=switch,
+        least=least,
+        least_switch=least_switch,
+        size=size,
+        fitting=fitting,
+        done=done / n,
+    )
+
+
+def strategy_at(found: Found, layout: int, switch: int) -> Strategies:
+    """Return one strategy of a search as arrays of one."""
+    s = found.prepared.strategies
+    place = np.unravel_index(switch, found.space.shape)
+
+    def at(a: Array) -> Array:
+        if a.ndim == 1:
+            return a[layout : layout + 1]
+        index = tuple(int(i) if size > 1 else 0 for i, size in zip(place, a.shape[:-1], strict=True))
+        return a[index].reshape(1)
+
+    return Strategies(**{x.name: at(getattr(s, x.name)) for x in fields(Strategies)})
+
+
+def ranked(found: Found, *, top: int) -> list[int]:
+    """Return layouts by time, the fastest of each (tp, pp, dp, cp, ep) only, as many as ``top`` that fit."""
+    s = found.prepared.strategies
+    out: list[int] = []
+    seen: set[tuple[float, ...]] = set()
+    for i in np.argsort(found.seconds, kind="stable"):
+        if not np.isfinite(found.seconds[i]) or len(out) >= top:
+            break
+        key = tuple(float(a[i]) for a in (s.tp, s.pp, s.dp, s.cp, s.ep))
+        if key not in seen:
+            seen.add(key)
+            out.append(int(i))
+    return out

@@ -1,0 +1,208 @@
+"""Fit the named parameters of the step-time model on measured runs, with each source left out in turn.
+
+Run as ``python -m validation.fit.training [RUNS.csv VTRAIN.csv]``. Maximum a posteriori: squared logarithms of
+predicted over measured time (soft beyond 1.5 spreads) plus the priors of data/parameters.yaml; sources count by the
+square root of their rows, so that a long table does not drown the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from suanli.files import read_table, write_json
+from suanli.scoring._training_blocks import Block, blocks, predict
+from suanli.scoring._training_rows import Row, read_rows
+from suanli.scoring._vtrain_rows import read_vtrain
+from suanli.training import Parameters, effect_sd, priors
+
+Array = NDArray[np.float64]
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = (ROOT / "validation/data/training/runs.csv", ROOT / "validation/data/vtrain/single_node.csv")
+OUT = ROOT / "src/suanli/catalog/data/fitted/training.json"
+
+NOISE = 0.07  # spread of a run's logarithm that no parameter is meant to explain
+VTRAIN_STEP = 6  # every sixth row of vTrain's grid takes part: the grid is smooth
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows with a measurement, prepared blocks, and the weight of each row."""
+
+    rows: Sequence[Row]
+    parts: Sequence[Block]
+    log_measured: Array
+    weight: Array
+
+
+def load(paths: Sequence[Path]) -> list[Row]:
+    """Return the measured rows of all files; a file with vTrain's columns is read as such."""
+    rows: list[Row] = []
+    for path in paths:
+        frame = read_table(path)
+        if "id" in frame.columns:
+            rows += [r for r in read_rows(frame.iter_rows(named=True), stem=path.stem)[0] if r.measured]
+        else:
+            rows += read_vtrain(path)[0][::VTRAIN_STEP]
+    return rows
+
+
+def data_of(rows: Sequence[Row]) -> Data:
+    """Return rows with their operator and collective times, which no parameter changes."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.source] = counts.get(row.source, 0) + 1
+    return Data(
+        rows=rows,
+        parts=blocks(rows),
+        log_measured=np.log([r.measured or np.nan for r in rows]),
+        weight=np.array([counts[r.source] ** -0.25 for r in rows]) * 2.0,
+    )
+
+
+def names_of(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Return the eras and chip families that occur."""
+    return sorted({r.era.id for r in rows}), sorted({r.chip.family for r in rows})
+
+
+def unpack(x: Array, eras: Sequence[str], families: Sequence[str]) -> Parameters:
+    """Return the parameters at the point ``x`` of standardised deviations from the priors."""
+    values = {}
+    known = priors()
+    for prior, z in zip(known, x, strict=False):
+        if prior.kind == "share":
+            logit = np.log(prior.value / (1.0 - prior.value)) + prior.sd * z
+            values[prior.name] = float(1.0 / (1.0 + np.exp(-logit)))
+        else:
+            values[prior.name] = float(prior.value * np.exp(prior.sd * z))
+    rest = x[len(known) :]
+    era = {name: float(effect_sd("era") * z) for name, z in zip(eras, rest, strict=False)}
+    family = {n: float(effect_sd("family") * z) for n, z in zip(families, rest[len(eras) :], strict=False)}
+    return Parameters(values=values, era=era, family=family)
+
+
+def fit(data: Data, keep: NDArray[np.bool_], *, start: Array | None = None) -> Array:
+    """Return the most likely point given the rows in ``keep``."""
+    eras, families = names_of(data.rows)
+    size = len(priors()) + len(eras) + len(families)
+
+    def residuals(x: Array) -> Array:
+        predicted = predict(data.parts, unpack(x, eras, families), len(data.rows))
+        error = (np.log(predicted) - data.log_measured) / NOISE * data.weight
+        error = np.where(keep, error, 0.0)
+        soft = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0)) * 1.0
+        return np.concatenate([np.where(np.abs(error) > 1.5, soft * 1.5, error), x])
+
+    found = least_squares(residuals, np.zeros(size) if start is None else start, max_nfev=30, xtol=1e-4, ftol=1e-4)
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def as_json(p: Parameters) -> dict[str, Any]:
+    """Return parameters in their JSON form, to five digits."""
+
+    def short(d: Mapping[str, float]) -> dict[str, float]:
+        return {k: float(f"{v:.5g}") for k, v in d.items()}
+
+    return {"values": short(p.values), "era": short(p.era), "family": short(p.family)}
+
+
+def seen(data: Data, keep: NDArray[np.bool_], p: Parameters) -> Parameters:
+    """Return ``p`` without the effects of eras and families that none of the rows in ``keep`` has."""
+    kept = [r for r, k in zip(data.rows, keep, strict=True) if k]
+    eras, families = names_of(kept)
+    return Parameters(
+        values=p.values,
+        era={k: v for k, v in p.era.items() if k in eras},
+        family={k: v for k, v in p.family.items() if k in families},
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fit on the files named in ``arguments`` (default: what the project ships) and store the parameters."""
+    paths = [Path(a) for a in arguments] or list(DEFAULTS)
+    data = data_of(load(paths))
+    eras, families = names_of(data.rows)
+    everything = np.ones(len(data.rows), dtype=bool)
+    best = fit(data, everything)
+    final = unpack(best, eras, families)
+    groups = sorted({r.title for r in data.rows})
+    left_out: dict[str, Any] = {}
+    held = np.full(len(data.rows), np.nan)
+    for group in groups:
+        keep = np.array([r.title != group for r in data.rows])
+        p = seen(data, keep, unpack(fit(data, keep, start=best), eras, families))
+        left_out[group] = as_json(p)
+        held[~keep] = predict(data.parts, p, len(data.rows))[~keep]
+        error = held[~keep] / np.exp(data.log_measured[~keep]) - 1.0
+        print(f"{group[:70]:70s} n {int((~keep).sum()):3d}  mean |e| {100 * np.abs(error).mean():5.1f} %  bias {100 * error.mean():+5.1f} %", flush=True)
+    spread = spreads(data, np.log(held) - data.log_measured, left_out)
+    for entry in left_out.values():
+        entry["spread"] = spread
+    stored = {
+        "groups_of": "source_title of a row; for vTrain tables the form, hidden size and layers",
+        "fitted_on": [
+            {"file": p.name, "sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "date": date.today().isoformat()}
+            for p in paths
+        ],
+        "final": {**as_json(final), "spread": spread},
+        "left_out": left_out,
+    }
+    write_json(OUT, stored)
+    report(data, held, final)
+
+
+def spreads(data: Data, error: Array, left_out: Mapping[str, Any]) -> dict[str, float]:
+    """Return spreads of left-out errors: of rows whose settings are known, and what missing or unseen ones add."""
+    known, missing, unseen = [], [], []
+    for row, e in zip(data.rows, error, strict=True):
+        if row.source == "vtrain":
+            continue
+        p = left_out[row.title]
+        new = row.chip.family not in p["family"] or row.era.id not in p["era"]
+        (unseen if new else missing if row.missing else known).append(abs(e))
+
+    def robust(values: Sequence[float], fallback: float) -> float:
+        # The 80 % interval should hold four errors in five: its half-width is their 0.8 quantile.
+        if len(values) < 8:
+            return fallback
+        return float(f"{np.quantile(values, 0.8) / 1.2816:.4g}")
+
+    base = robust(known, 0.07)
+    gap = robust(missing, base)
+    new = robust(unseen, 2.0 * base)
+    vtrain = robust([abs(e) for r, e in zip(data.rows, error, strict=True) if r.source == "vtrain"], 0.12)
+    return {
+        "base": base,
+        "missing": float(f"{max(0.0, gap**2 - base**2) ** 0.5:.4g}"),
+        "unseen": float(f"{max(0.0, new**2 - base**2) ** 0.5:.4g}"),
+        "vtrain": vtrain,
+    }
+
+
+def report(data: Data, held: Array, final: Parameters) -> None:
+    """Print the errors of left-out predictions and of the final parameters."""
+    measured = np.exp(data.log_measured)
+    big = np.array([r.source != "vtrain" for r in data.rows])
+    full = big & np.array([not r.missing for r in data.rows])
+    for name, p in (("left out", held), ("final", predict(data.parts, final, len(data.rows)))):
+        e = p / measured - 1.0
+        by = [e[[r.source == s for r in data.rows]].mean() for s in sorted({r.source for r in data.rows if r.source != "vtrain"})]
+        print(
+            f"{name}: median {100 * np.median(np.abs(e[big])):.2f} %, mean {100 * np.abs(e[big]).mean():.2f} %, "
+            f"complete {100 * np.abs(e[full]).mean():.2f} % ({int(full.sum())}), bias {100 * np.mean(by):+.2f} %, "
+            f"vTrain {100 * np.abs(e[~big]).mean() if (~big).any() else float('nan'):.2f} %"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
