@@ -1,0 +1,78 @@
+"""Area and power of a published chip from its row, with given multipliers of the constants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from suanli.design import Constants, DesignSpec, calibrated, die_areas, mids, power_parts
+from suanli.errors import InputError
+from suanli.estimates import Array
+from suanli.scoring._ppa_rows import number, spec_of
+
+ENVELOPE = 0.5
+"""Weight of the power envelope against the load in the logarithm of a published power."""
+
+DENSITY_TOP: Mapping[str, float] = {
+    "N16": 28.9e12, "N12": 33.8e12, "S8": 61.2e12, "N7": 91.2e12, "N7P": 108e12, "N6": 107e12, "SN2": 89e12,
+    "N5": 138e12, "N4": 143e12, "N3": 216e12,
+}  # fmt: skip
+"""Logic transistors a m² that foundries state or WikiChip computes for a node: the naive baseline's only figure."""
+
+
+def predicted(spec: DesignSpec, multipliers: Mapping[str, Any]) -> tuple[Array, Array]:
+    """Return (area of one die in mm², package power in W) of ``spec`` with the constants scaled by ``multipliers``.
+
+    Multipliers may be arrays of one length: the results have it too. The power is the geometric mean of what the silicon burns
+    at a design load and of what packages of that area are given (tdp.density): a published power is a choice between them.
+    """
+    c: Constants = calibrated(mids(), {k: np.reshape(v, (-1, 1)) for k, v in multipliers.items()})
+    areas = die_areas(spec, c)
+    area = np.sum(np.broadcast_arrays(*areas.values()), axis=0)
+    load = np.sum(np.broadcast_arrays(*power_parts(spec, areas, c).values()), axis=0)
+    envelope = area * spec.array("dies") * c["tdp.density"]
+    power = load ** (1.0 - ENVELOPE) * envelope**ENVELOPE
+    return np.ravel(area) / 1e-6, np.ravel(power)
+
+
+def naive_area(row: Mapping[str, Any], spec: DesignSpec, share: float) -> float | None:
+    """Return the die area (mm²) by transistor count alone: count / (``share`` of the node's density) / dies."""
+    count = number(row, "transistors_1e9")
+    if count is None:
+        return None
+    return count * 1e9 / (share * DENSITY_TOP[spec.node]) / float(np.ravel(spec.dies)[0]) / 1e-6
+
+
+def naive_power(row: Mapping[str, Any], watts_per_tflop: float) -> float | None:
+    """Return the power (W) by the 16-bit peak alone, 8-bit peaks counted half."""
+    wide, narrow = number(row, "peak_fp16_tflops"), number(row, "peak_int8_fp8_tops")
+    peak = wide or (narrow or 0.0) / 2.0
+    return peak * watts_per_tflop or None
+
+
+def openness(row: Mapping[str, Any]) -> float:
+    """Return the further standard deviation (of the logarithm) for what a row leaves unsaid."""
+    gaps = (
+        (("clock_mhz",), 0.05),
+        (("sram_mb_total", "sram_detail"), 0.12),
+        (("vector_fp32_tflops",), 0.04),
+        (("mac_fp16_bf16_total", "peak_fp16_tflops", "peak_int8_fp8_tops"), 0.15),
+    )
+    missing = [s for names, s in gaps if all(number(row, n) is None and not _text(row, n) for n in names)]
+    return math.sqrt(sum(s * s for s in missing))
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    return str(value).strip() if isinstance(value, str) else ""
+
+
+def readable(row: Mapping[str, Any]) -> DesignSpec | str:
+    """Return the design of ``row``, or the reason why there is none."""
+    try:
+        return spec_of(row)
+    except InputError as error:
+        return str(error)
