@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def mac_ratio(spec: DesignSpec, c: Constants) -> Array:
 
     A narrow format at twice the rate splits the wide multiplier, so that the largest of ratio x rate sets the size.
     """
-    widest = np.max([np.asarray(c[f"mac.ratio.{name}"]) * rate for name, rate in spec.formats], axis=0)
+    widest = reduce(np.maximum, [np.asarray(c[f"mac.ratio.{name}"]) * rate for name, rate in spec.formats])
     out: Array = widest * (1.0 + c["mac.sharing"] * (len(spec.formats) - 1))
     return out
 
