@@ -32,5 +32,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a ``kind`` called ``name`` that is not among ``known``."""
     close = nearest(name, known)
-    hint = f"; did you mean '{close}'?" if close else f"; 'suanli {kind}s list' names all"
+    hint = (
+        f"; did you mean '{close}'?"
+        if close
+        else f"; 'suanli {kind}{'es' if kind.endswith('ch') else 's'} list' names all"
+    )
     return UnknownNameError(f"unknown {kind} '{name}'{hint}")

@@ -14,7 +14,7 @@ from typing import Any
 from suanli.catalog._chips import core_names, resolve_chip
 from suanli.catalog._folder import DATA, user_file
 from suanli.catalog._tables import rows, source_of, unique
-from suanli.errors import InputError, unknown_name
+from suanli.errors import InputError, UnknownNameError, nearest, unknown_name
 from suanli.sources import Source, Sourced
 
 
@@ -74,10 +74,15 @@ def cost(name: str) -> Sourced:
 
     Raises UnknownNameError, or InputError for a row that has no figure.
     """
+    return cost_row(name).sourced()
+
+
+def cost_row(name: str) -> Cost:
+    """Return the cost row ``name`` with all it states. Raises UnknownNameError."""
     known = _by_id(user_file("prices.csv"))
     if name not in known:
         raise unknown_name("price", name, known)
-    return known[name].sourced()
+    return known[name]
 
 
 def costs(
@@ -95,7 +100,9 @@ def costs(
     """
     table = _by_id(user_file("prices.csv")).values()
     if section is not None and section not in (sections := dict.fromkeys(c.section for c in table)):
-        raise unknown_name("section", section, sections)
+        close = nearest(section, sections)
+        hint = f"did you mean '{close}'?" if close else f"allowed: {', '.join(sections)}"
+        raise UnknownNameError(f"unknown section '{section}' of prices; {hint}")
     wanted = resolve_chip(chip).base if chip is not None else None
     found = [
         c
