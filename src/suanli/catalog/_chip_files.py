@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -43,13 +44,20 @@ Money = Annotated[float, BeforeValidator(_reader("USD"))]
 Plain = Annotated[float, BeforeValidator(_reader(""))]
 
 
+def _iso(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else str(value) if isinstance(value, int) else value
+
+
+Day = Annotated[str, BeforeValidator(_iso)]
+
+
 class SourceEntry(BaseModel):
     """Where figures were read."""
 
     model_config = ConfigDict(extra="forbid")
 
     ref: str
-    date: str = ""
+    date: Day = ""
     kind: Kind = "reported"
     note: str = ""
 

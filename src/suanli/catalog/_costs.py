@@ -240,6 +240,10 @@ def _cost(row: dict[str, Any], where: str) -> Cost:
     source = source_of(row, where)
     factor = row.pop("si") or 1.0
     for bound in ("low", "mid", "high"):
-        if row.get(bound) is not None:
+        if row[bound] is not None:
             row[bound] *= factor
+    known = [row[bound] for bound in ("low", "mid", "high") if row[bound] is not None]
+    if known != sorted(known):
+        raise InputError(f"{where}: {row['id']}: low, mid and high are not in order")
+    row["unit"] = row["unit"] or row["stated_unit"]
     return Cost(**row, source=source)

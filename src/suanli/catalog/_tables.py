@@ -42,7 +42,8 @@ def schema(table: str) -> tuple[Column, ...]:
 def rows(path: Path, table: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of the CSV file ``path`` by field: SI floats, ints and text; an empty cell is None.
 
-    Raises InputError with file, line and column for an unknown column or a cell that is no number.
+    A column that the file lacks is empty. Raises InputError with file, line and column for an unknown column or a
+    cell that is no number.
     """
     columns = {c.column: c for c in schema(table)}
     reader = csv.DictReader(read_text(path).splitlines())
@@ -54,11 +55,7 @@ def rows(path: Path, table: str) -> Iterator[dict[str, Any]]:
     for line in reader:
         if None in line:
             raise InputError(f"{path}:{reader.line_num}: more cells than columns")
-        yield {
-            columns[name].field: _cell(columns[name], text, path, reader.line_num)
-            for name, text in line.items()
-            if text is not None
-        }
+        yield {c.field: _cell(c, line.get(c.column) or "", path, reader.line_num) for c in columns.values()}
 
 
 def _cell(column: Column, text: str, path: Path, line: int) -> Any:
@@ -97,7 +94,8 @@ def field_sources(path: Path, key: str, fields: Mapping[str, str]) -> dict[str, 
     for number, row in enumerate(csv.DictReader(read_text(path).splitlines()), start=2):
         where = f"{path}:{number}"
         if row["field"] not in fields:
-            raise InputError(f"{where}: field: '{row['field']}' is no column; did you mean a column of the table?")
+            close = nearest(row["field"], fields)
+            raise InputError(f"{where}: field: '{row['field']}' is no column; did you mean '{close}'?")
         source = Source(row["source"], row["date"], kind_of(row["kind"], where), row["note"])
         out.setdefault(row[key], {})[fields[row["field"]]] = source
     return out

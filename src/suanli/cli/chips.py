@@ -42,7 +42,7 @@ LISTING: Listing[Chip] = Listing(
         "GB/s": _cell("memory_gbs"),
         "W": _cell("tdp_w"),
         "link": _cell("scale_up_gbs"),
-        "kUSD": lambda c: "" if c.price_usd is None else plain(c.price_usd / 1e3),
+        "kUSD": lambda c: "" if c.price_usd is None else plain(float(f"{c.price_usd / 1e3:.4g}")),
     },
     right=("year", "bf16", "8 bit", "GiB", "GB/s", "W", "link", "kUSD"),
     units="dense TFLOP/s in bf16 or fp16 and in fp8 or int8; link GB/s both ways",

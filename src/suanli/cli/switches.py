@@ -36,11 +36,11 @@ LISTING: Listing[Switch] = Listing(
         "800G": _cell("ports_800g"),
         "400G": _cell("ports_400g"),
         "box W": _cell("system_power_w"),
-        "optics W": _cell("optics_w_per_800g"),
+        "opt. W": _cell("optics_w_per_800g"),
         "ns": _cell("latency_ns"),
         "USD": _cell("price_usd"),
     },
-    right=("year", "Tb/s", "800G", "400G", "box W", "optics W", "ns", "USD"),
+    right=("year", "Tb/s", "800G", "400G", "box W", "opt. W", "ns", "USD"),
     units="Tb/s one way; W of the box, and of optics for each 800 Gb/s",
     filters={
         "vendor": contains(lambda s: s.vendor),
