@@ -33,7 +33,7 @@ AREA = ("mac.int8", "vector.lane", "control.gpu", "control.edge", "sram.local", 
 Rows = Sequence[tuple[Mapping[str, Any], DesignSpec]]
 POWER = ("energy.mac", "energy.deliver", "energy.vector", "static", "tdp.activity", "tdp.density")
 AREA_NOISE = {"published": 0.08, "die shot": 0.08}
-LISTED_NOISE, POWER_NOISE = 0.35, 0.25
+LISTED_NOISE, POWER_NOISE, GRAPHICS_NOISE = 0.35, 0.25, 0.5
 
 
 def prior_sigma(name: str) -> float:
@@ -57,8 +57,8 @@ def residuals(x: np.ndarray, names: Sequence[str], rows: Rows) -> np.ndarray:
         elif measured:
             out.append(np.log(area / measured) / AREA_NOISE.get(kind, LISTED_NOISE))
         watts = number(row, "tdp_w")
-        if watts and (row.get("mac_fp16_bf16_total") or row.get("mac_int8_total") or row.get("peak_fp16_tflops")) and "graphics" not in str(row["notes"]):
-            out.append(np.log(power / watts) / POWER_NOISE)
+        if watts:
+            out.append(np.log(power / watts) / (GRAPHICS_NOISE if "graphics" in str(row["notes"]) else POWER_NOISE))
     return np.stack(np.broadcast_arrays(*out), axis=1)
 
 

@@ -13,6 +13,7 @@ from suanli.design._process import Constants, memory_named, node_named
 from suanli.design._spec import DesignSpec, active_share, macs, vector_peak
 from suanli.errors import InputError
 from suanli.estimates import Array
+from suanli.kinds import BITS
 
 SPEED_STEPS: Mapping[str, float] = {
     "N16": -1.0, "N12": -0.8, "S8": -0.4, "N7": 0.0, "N7P": 0.2, "N6": 0.1, "N5": 1.0, "N4": 1.1, "N3": 2.0, "SN2": -0.3,
@@ -66,7 +67,7 @@ def mac_energy(spec: DesignSpec, name: str, c: Constants) -> Array:
     rates = dict(spec.formats)
     if name not in rates:
         raise InputError(f"{spec.name}: no MAC for format {name}; the arrays have {', '.join(rates)}")
-    deliver = c[f"energy.deliver.{spec.style}"] / max(rates[name], 0.5)
+    deliver = c[f"energy.deliver.{spec.style}"] * BITS[name] / 16.0
     out: Array = (c[f"energy.mac.{name}"] + deliver) * c[f"{node_named(spec.node)}.energy"]
     return out
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from suanli.design import Constants, DesignSpec, calibrated, die_areas, mids, power_parts
+from suanli.design import Activity, Constants, DesignSpec, calibrated, die_areas, mids, power_parts
 from suanli.errors import InputError
 from suanli.estimates import Array
 from suanli.scoring._ppa_rows import number, spec_of
@@ -32,10 +32,28 @@ def predicted(spec: DesignSpec, multipliers: Mapping[str, Any]) -> tuple[Array, 
     c: Constants = calibrated(mids(), {k: np.reshape(v, (-1, 1)) for k, v in multipliers.items()})
     areas = die_areas(spec, c)
     area = np.sum(np.broadcast_arrays(*areas.values()), axis=0)
-    load = np.sum(np.broadcast_arrays(*power_parts(spec, areas, c).values()), axis=0)
-    envelope = area * spec.array("dies") * c["tdp.density"]
+    kind = power_class(spec)
+    load = np.sum(np.broadcast_arrays(*power_parts(spec, areas, c, activity=_load_of(spec)).values()), axis=0)
+    envelope = area * spec.array("dies") * c["tdp.density.linked" if kind == "linked" else "tdp.density.alone"]
+    if kind == "card":
+        load, envelope = load * c["tdp.card"], envelope * c["tdp.card"]
     power = load ** (1.0 - ENVELOPE) * envelope**ENVELOPE
     return np.ravel(area) / 1e-6, np.ravel(power)
+
+
+def _load_of(spec: DesignSpec) -> Activity:
+    """Return the load of a design power: matrix units, or the vector units of a chip that has nothing else."""
+    lanes = float(np.ravel(spec.array("cores") * spec.array("vector_lanes"))[0])
+    units = float(np.ravel(spec.array("cores") * spec.array("rows") * spec.array("cols"))[0])
+    return Activity(vector=0.8) if units < lanes else Activity()
+
+
+def power_class(spec: DesignSpec) -> str:
+    """Return how a package's power is set: "linked" (GPUs, chips with links of 100 GB/s one way), "card" or "alone"."""
+    links = float(np.ravel(spec.array("lanes") * spec.array("lane_rate") * spec.array("dies"))[0])
+    if spec.style == "gpu" or links >= 100e9:
+        return "linked"
+    return "card" if spec.memory.startswith("lpddr") else "alone"
 
 
 def naive_area(row: Mapping[str, Any], spec: DesignSpec, share: float) -> float | None:

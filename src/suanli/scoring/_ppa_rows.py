@@ -42,7 +42,10 @@ _PRIOR_SRAM = {"array": 0.6e6, "gpu": 0.15e6}  # bytes a fp16 TFLOP/s where noth
 
 @dataclass(frozen=True, slots=True)
 class Memories:
-    """On-chip memory (B) by kind as a row's text says it; ``cores`` is the largest count of cores named."""
+    """On-chip memory (B) by kind as a row's text says it.
+
+    ``cores`` is the largest count of cores named; ``made`` is what lies on the die over what is sold, 1 where not said.
+    """
 
     local: float = 0.0
     shared: float = 0.0
@@ -50,6 +53,7 @@ class Memories:
     registers: float = 0.0
     unknown: float = 0.0
     cores: int = 0
+    made: float = 1.0
 
 
 def number(row: Mapping[str, Any], name: str) -> float | None:
@@ -112,7 +116,7 @@ def memories(detail: str, total: float | None, style: str) -> Memories:
     rest = 0.0 if total is None else max(total * MB - known, 0.0)
     if known > 0.0 and rest < 0.15 * known:
         rest = 0.0
-    return Memories(**sums, unknown=rest, cores=cores)
+    return Memories(**sums, unknown=rest, cores=cores, made=scale)
 
 
 def _kind(label: str, n: int, style: str) -> str:
@@ -168,7 +172,7 @@ def spec_of(row: Mapping[str, Any]) -> DesignSpec:
     wide, narrow = _macs(row, clock)
     flops = 2.0 * (wide or narrow / 2.0) * clock
     stored = memories(str(row.get("sram_detail") or ""), number(row, "sram_mb_total"), style)
-    spare = _PRIOR_SPARE[style]
+    spare = stored.made if stored.made > 1.0 else _PRIOR_SPARE[style]
     cores = max(1.0, round(_cores(stored, style, wide or narrow, dies) * spare))
     vector = number(row, "vector_fp32_tflops")
     lanes = (vector * 1e12 if vector is not None else _PRIOR_VECTOR[style] * flops) / (2.0 * clock)
