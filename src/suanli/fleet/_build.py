@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from suanli.errors import InputError, unknown_name
-from suanli.fleet._figure import ordinal
+from suanli.fleet._figure import Dated, Fig, ordinal
 from suanli.fleet._grid import (
     MEGA,
     Bills,
@@ -43,6 +45,34 @@ def view_of(spec: CaseSpec, name: str | None) -> View:
     raise unknown_name("view", name, [v.id for v in spec.views])
 
 
+def as_known(spec: CaseSpec, view: View) -> CaseSpec:
+    """Return the case without the parts that became known after the view's day.
+
+    Raises InputError where nothing is left of a list that must hold something.
+    """
+    out = _known(spec, view)
+    assert isinstance(out, CaseSpec)
+    for service in out.services:
+        if not service.demand:
+            raise InputError(f"services: nothing is known of the demand of '{service.id}' on {view.known_to}")
+    return out
+
+
+def _known(node: Any, view: View) -> Any:
+    if isinstance(node, Fig):
+        return node
+    if isinstance(node, BaseModel):
+        parts = {name: getattr(node, name) for name in type(node).model_fields}
+        changed = {name: _known(value, view) for name, value in parts.items()}
+        return node.model_copy(update={k: v for k, v in changed.items() if v is not parts[k]})
+    if isinstance(node, list):
+        kept = [x for x in node if not (isinstance(x, Dated) and x.known_from and x.known_from > view.known_to)]
+        return [_known(x, view) for x in kept]
+    if isinstance(node, dict):
+        return {key: _known(value, view) for key, value in node.items()}
+    return node
+
+
 def grid_of(
     spec: CaseSpec,
     view: View,
@@ -62,7 +92,7 @@ def grid_of(
     projects = project_arrays(spec, months, pots, view)
     price, chip_price, fabric_price, rent = price_arrays(spec, lines, months, bills)
     draw, energy = energy_arrays(spec, lines, months, bills)
-    peak, mean = demand_arrays(spec, months, view.known_to.isoformat())
+    peak, mean = demand_arrays(spec, months)
     curve, stay = curves(lines)
     plain = line_arrays(lines, months)
     grid = Grid(

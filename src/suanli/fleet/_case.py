@@ -124,7 +124,7 @@ def _demand_rows(path: Path, service: str) -> list[dict[str, Any]]:
         kind = "rate" if "request" in str(row["value"]) else "users"
         point = {"month": row["month"], kind: figure}
         if row.get("known_from"):
-            point["known_from"] = str(row["known_from"])
+            point["known_from"] = row["known_from"]
         files.validate(point, UserPoint, where=f"{path}:{line}")
         rows.append(point)
     if not rows:
@@ -295,14 +295,10 @@ def _check_dates(case: Case) -> None:
         *((("sites", i, "power"), [p.since for p in x.power]) for i, x in enumerate(s.sites)),
         *((("sites", i, "electricity"), [p.since for p in x.electricity]) for i, x in enumerate(s.sites)),
         *((("offers", i, "prices"), [p.since for p in x.prices]) for i, x in enumerate(s.offers)),
-        *(
-            (("services", i, "demand"), [p.month for p in x.demand if not isinstance(p, str)])
-            for i, x in enumerate(s.services)
-        ),
     ]
     for location, months in rising:
         for before, after in pairwise(months):
-            if ordinal(after) <= ordinal(before) and location[0] != "services":
+            if ordinal(after) < ordinal(before):
                 raise InputError(f"{case.at(location)}: dates are out of order: {after} follows {before}")
     days: dict[str, dt.date] = {}
     for i, x in enumerate(s.exchange):

@@ -21,6 +21,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Dated(Strict):
+    """A part that a view may not know yet."""
+
+    known_from: Annotated[dt.date, Field(description="day from which a view may know it; absent: always")] | None = None
+
+
 class Fig(Strict):
     """One figure: ``value`` (text with its unit, or a plain number), optional range, and the id of its source."""
 

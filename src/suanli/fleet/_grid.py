@@ -215,16 +215,14 @@ def energy_arrays(spec: CaseSpec, lines: Sequence[Line], months: Sequence[str], 
     return draw, cost
 
 
-def demand_arrays(spec: CaseSpec, months: Sequence[str], known_to: str) -> tuple[Array, Array]:
-    """Return (peak requests/s [W, T], mean requests in a month in millions [W, T]) known on a day."""
+def demand_arrays(spec: CaseSpec, months: Sequence[str]) -> tuple[Array, Array]:
+    """Return (peak requests/s [W, T], mean requests in a month in millions [W, T])."""
     w = len(spec.services)
     peak, mean = np.zeros((w, len(months))), np.zeros((w, len(months)))
     for i, service in enumerate(spec.services):
         points = []
         for p in service.demand:
             assert not isinstance(p, str)
-            if p.known_from and p.known_from > known_to:
-                continue
             if p.users is not None:
                 daily = service.requests_per_user.si if service.requests_per_user is not None else 1.0
                 active = service.active.si if service.active is not None else 1.0

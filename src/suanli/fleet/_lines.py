@@ -98,7 +98,11 @@ def per_usd(spec: CaseSpec, code: str, month: str) -> float:
 
 
 def path(points: Sequence[tuple[str, float]], months: Sequence[str]) -> Array:
-    """Return values at ``months`` on straight lines in the logarithm between ``points``, flat outside them."""
+    """Return values at ``months`` on straight lines in the logarithm between ``points``, flat outside them.
+
+    Of two points in one month the later stated one counts.
+    """
+    points = sorted(dict(points).items())
     at = np.array([ordinal(m) for m, _ in points], dtype=np.float64)
     values = np.log(np.maximum(np.array([v for _, v in points], dtype=np.float64), 1e-300))
     out: Array = np.exp(np.interp([ordinal(m) for m in months], at, values))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from suanli.fleet._figure import Fig, In, Money, Month, Strict, ordinal
+from suanli.fleet._figure import Dated, Fig, In, Money, Month, Strict, ordinal
 from suanli.fleet._schema_offers import Build, Commitment, Foundry, Offer, Stock, Supplier
 from suanli.fleet._schema_work import Rate, Run, Service
 
@@ -46,7 +46,7 @@ class Horizon(Strict):
         return self
 
 
-class Exchange(Strict):
+class Exchange(Dated):
     """Units of a currency for one USD from a day on."""
 
     currency: str
@@ -85,7 +85,7 @@ class Party(Strict):
     source: str
 
 
-class YearMoney(Strict):
+class YearMoney(Dated):
     """A budget of one year."""
 
     year: int = Field(ge=2000, le=2100)
@@ -113,14 +113,14 @@ class Variant(Strict):
     budgets: dict[str, list[YearMoney]]
 
 
-class PowerPoint(Strict):
+class PowerPoint(Dated):
     """Power that a site has from a month on."""
 
     since: Month
     power: Annotated[Fig, In("MW")]
 
 
-class PricePoint(Strict):
+class PricePoint(Dated):
     """A price from a month on, per kWh."""
 
     since: Month

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from suanli.fleet._figure import Fig, In, Money, Month, Strict, ordinal
+from suanli.fleet._figure import Dated, Fig, In, Money, Month, Strict, ordinal
 
 Share = Annotated[Fig, In("1", 0.0, 1.0)]
 
 
-class CapacityPoint(Strict):
+class CapacityPoint(Dated):
     """What a supplier can make a year from a month on."""
 
     since: Month
@@ -54,7 +54,7 @@ class CurvePoint(Strict):
     share: Share
 
 
-class PricePoint(Strict):
+class PricePoint(Dated):
     """Price of a chip, or its rent, from a month on; the path is joined by straight lines in the logarithm."""
 
     since: Month
@@ -76,7 +76,7 @@ class Lease(Strict):
     notice_months: int = Field(default=0, ge=0, description="months from signing to first use")
 
 
-class Offer(Strict):
+class Offer(Dated):
     """A way to obtain compute: a chip from a supplier, to buy, lease or build, at some sites."""
 
     id: str
@@ -155,7 +155,7 @@ class Build(Strict):
     sunk: Share | None = Field(default=None, description="share of the NRE already spent at the view's date")
 
 
-class Stock(Strict):
+class Stock(Dated):
     """Chips already there."""
 
     id: str
@@ -173,15 +173,10 @@ class Stock(Strict):
     note: str = ""
 
 
-class Commitment(Strict):
+class Commitment(Dated):
     """An order already placed: its delivery follows the offer's curve and risks."""
 
     offer: str
     site: str
     month: Month
     quantity: Annotated[Fig, In("chip")]
-
-
-def names(offer: Offer | Stock) -> Any:
-    """Return the ids by which effects can name ``offer``."""
-    return {offer.id, offer.chip, offer.supplier, "*"}

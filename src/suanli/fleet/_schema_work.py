@@ -6,18 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from suanli.fleet._figure import Fig, In, Money, Month, Strict, ordinal
+from suanli.fleet._figure import Dated, Fig, In, Money, Month, Strict, ordinal
 
 Share = Annotated[Fig, In("1", 0.0, 1.0)]
 
 
-class UserPoint(Strict):
+class UserPoint(Dated):
     """Users of a service at a month; between points the curve is straight in the logarithm."""
 
     month: Month
     users: Annotated[Fig, In("user")] | None = None
     rate: Annotated[Fig, In("request/s")] | None = None
-    known_from: str = Field(default="", description="ISO day from which a view may know the point")
 
     @model_validator(mode="after")
     def _one(self) -> UserPoint:

@@ -104,4 +104,5 @@ FAMILY = Family(
     rows=rows,
     business=True,
     per="USD",
+    scale=1e6,
 )

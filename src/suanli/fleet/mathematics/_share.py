@@ -46,4 +46,5 @@ FAMILY = Family(
     rows=rows,
     business=True,
     per="USD",
+    scale=1e6,
 )

@@ -1,0 +1,315 @@
+"""Solving one plan: projects by trying both ways, the value of planning on futures, regret, fresh futures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.errors import InfeasibleError, SuanliError
+from suanli.fleet._grid import Grid, Rates
+from suanli.fleet._program import (
+    Answer,
+    Program,
+    first_stage,
+    fixed_to,
+    hand_over,
+    objective,
+    program,
+    run,
+    scenario_cost,
+)
+from suanli.fleet._scenarios import Futures, mean_future, select
+from suanli.fleet.mathematics import Shares
+from suanli.fleet.mathematics._base import ABSENT
+
+Array = NDArray[np.float64]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """One plan: the programme it answers, the answer, the cost of each scenario (MUSD), the projects carried on.
+
+    ``tried`` is the objective with each way of deciding the projects.
+    """
+
+    program: Program
+    answer: Answer
+    costs: Array
+    projects: tuple[bool, ...]
+    tried: Mapping[tuple[bool, ...], float]
+
+    @property
+    def grid(self) -> Grid:
+        """The arrays the plan was made on."""
+        return self.program.setting.grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What planning on futures is worth, in MUSD.
+
+    ``plan`` mean cost of the plan; ``deterministic`` mean cost of the plan made on expected values; ``perfect`` mean
+    cost with each future known; ``regret`` [S] of the plan and ``regret_deterministic`` [S] of the other.
+    """
+
+    plan: float
+    deterministic: float
+    perfect: float
+    regret: Array
+    regret_deterministic: Array
+
+    @property
+    def vss(self) -> float:
+        """Value of the stochastic solution."""
+        return self.deterministic - self.plan
+
+    @property
+    def evpi(self) -> float:
+        """Expected value of perfect information."""
+        return self.plan - self.perfect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The plan on fresh futures: cost of each, in MUSD, beside the deterministic plan's."""
+
+    costs: Array
+    deterministic: Array
+    served: Array
+
+
+def solve_plan(
+    grid: Grid, rates: Rates, futures: Futures, shares: Sequence[Shares], *, seconds: float = 300.0
+) -> Solved:
+    """Return the best plan over ``futures``; each chip project is tried carried on and dropped.
+
+    Raises InfeasibleError that names colliding limits, SuanliError where the solver stops without an answer.
+    """
+    p = program(grid, rates, futures, shares)
+    best: tuple[Answer, Program, tuple[bool, ...]] | None = None
+    tried: dict[tuple[bool, ...], float] = {}
+    for way in product((False, True), repeat=len(grid.projects)):
+        if any(on and not _has_orders(p, i) for i, on in enumerate(way)):
+            continue
+        fixed = fixed_to(p, p.setting.columns.project, np.array(way, dtype=float))
+        answer = run(hand_over(fixed, seconds=seconds))
+        if answer.status == "infeasible":
+            continue
+        if answer.status != "optimal":
+            raise SuanliError(f"the solver stopped: {answer.status} after {answer.seconds:.0f} s")
+        tried[way] = answer.objective
+        if best is None or answer.objective < best[0].objective - 1e-9:
+            best = (answer, fixed, way)
+    if best is None:
+        from suanli.fleet._infeasible import collision
+
+        raise InfeasibleError(collision(p))
+    answer, fixed, way = best
+    return Solved(program=fixed, answer=answer, costs=scenario_cost(fixed, answer.x), projects=way, tried=tried)
+
+
+def _has_orders(p: Program, project: int) -> bool:
+    c, g = p.setting.columns, p.setting.grid
+    return any((c.order[j] != ABSENT).any() for j in range(g.J) if g.project_of[j] == project)
+
+
+# --------------------------------------------------------------------------------------------- the worth of planning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A first stage in terms of the case: orders [J, T], power [O, T], projects [P]."""
+
+    order: Array
+    power: Array
+    project: Array
+
+
+def decision(solved: Solved) -> Decision:
+    """Return what a plan decides before the future shows."""
+    c, x = solved.program.setting.columns, solved.answer.x
+
+    def values(columns: NDArray[np.int64]) -> Array:
+        return np.where(columns == ABSENT, 0.0, x[np.maximum(columns, 0)]) if columns.size else np.zeros(columns.shape)
+
+    return Decision(order=values(c.order), power=values(c.power), project=values(c.project))
+
+
+def evaluate(p: Program, d: Decision, *, seconds: float = 300.0) -> tuple[Array, Answer]:
+    """Return (cost of each scenario in MUSD, the answer) with the first stage held at ``d``.
+
+    Orders that cannot be placed in any scenario of ``p`` are left out, as they would be refused.
+    """
+    c = p.setting.columns
+    columns, values = [], []
+    for place, value in ((c.order, d.order), (c.power, d.power), (c.project, d.project)):
+        live = place != ABSENT
+        columns.append(place[live])
+        values.append(np.maximum(value[live], 0.0))
+    held = fixed_to(_roomy(p), np.concatenate(columns), np.concatenate(values))
+    held = replace(held, setting=replace(held.setting, grid=replace(held.setting.grid, cvar=(0.0, 1.0))))
+    answer = run(hand_over(held, seconds=seconds))
+    if answer.status != "optimal":
+        raise SuanliError(f"a fixed plan could not be evaluated: {answer.status}")
+    return scenario_cost(held, answer.x), answer
+
+
+def _roomy(p: Program) -> Program:
+    """Return the programme with a hair of room in first-stage limits, so that rounding does not block a held plan."""
+    high = p.high.copy()
+    for name, first, block in p.blocks:
+        if name in {"money", "supply", "wafers", "project", "power"}:
+            rows = slice(first, first + len(block.low))
+            high[rows] = high[rows] + 1e-6 * (1.0 + np.abs(high[rows]))
+    low = p.low.copy()
+    for name, first, block in p.blocks:
+        if name == "share":
+            rows = slice(first, first + len(block.low))
+            low[rows] = low[rows] - 1e-6 * (1.0 + np.abs(low[rows]))
+    return replace(p, low=low, high=high)
+
+
+def deterministic(grid: Grid, rates: Rates, futures: Futures, shares: Sequence[Shares]) -> Solved:
+    """Return the plan made on expected values: one scenario, means of the figures, the likelier side of each rule."""
+    return solve_plan(grid, rates, mean_future(futures), shares)
+
+
+def worth(
+    solved: Solved, rates: Rates, futures: Futures, shares: Sequence[Shares], mean_plan: Solved, tell: Tell
+) -> Worth:
+    """Return what planning on futures is worth: against expected values, and against knowing each future."""
+    g = replace(solved.grid, cvar=(0.0, 1.0))
+    probability = futures.probability
+    plan, _ = evaluate(solved.program, decision(solved))
+    other, _ = evaluate(solved.program, decision(mean_plan))
+    known = np.zeros(futures.n)
+    for s in range(futures.n):
+        tell(f"future {s + 1} of {futures.n} known beforehand")
+        alone = solve_plan(g, rates, select(futures, [s]), shares)
+        known[s] = alone.costs[0]
+    return Worth(
+        plan=float(probability @ plan),
+        deterministic=float(probability @ other),
+        perfect=float(probability @ known),
+        regret=plan - known,
+        regret_deterministic=other - known,
+    )
+
+
+def trial(
+    solved: Solved, rates: Rates, shares: Sequence[Shares], mean_plan: Solved, futures: Futures, *, batch: int = 8
+) -> Trial:
+    """Return how a plan and the deterministic one fare in futures that neither has seen."""
+    costs, others, served = [], [], []
+    for first in range(0, futures.n, batch):
+        some = select(futures, range(first, min(first + batch, futures.n)))
+        p = program(replace(solved.grid, cvar=(0.0, 1.0)), rates, some, shares)
+        mine, answer = evaluate(p, decision(solved))
+        other, _ = evaluate(p, decision(mean_plan))
+        costs.append(mine)
+        others.append(other)
+        served.append(served_share(p, answer.x))
+    return Trial(costs=np.concatenate(costs), deterministic=np.concatenate(others), served=np.concatenate(served))
+
+
+def served_share(p: Program, x: Array) -> Array:
+    """Return [S]: the worth of what is served over that of what is asked for, from the view's first month on."""
+    from suanli.fleet._costs import short_cost
+
+    g, f, c = p.setting.grid, p.setting.futures, p.setting.columns
+    lost, asked = np.zeros(f.n), np.zeros(f.n)
+    for w in range(len(g.services)):
+        price = short_cost(p.setting, w)
+        size = max(float(g.demand[w].max()), 1e-30)
+        for s in range(f.n):
+            live = c.short[s, w] != ABSENT
+            lost[s] += float((price[live] * x[c.short[s, w][live]]).sum())
+            asked[s] += float((price * g.demand[w] * f.demand[s, w] / size)[live].sum())
+    return np.divide(asked - lost, asked, out=np.ones(f.n), where=asked > 0)
+
+
+# ------------------------------------------------------------------------------------------------------- alternatives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A plan within a slack of the best cost that differs most in one respect."""
+
+    id: str
+    sentence: str
+    slack: float
+    cost: float
+    before: float
+    after: float
+    unit: str
+    decision: Decision
+
+
+def alternatives(solved: Solved, *, slack: float = 0.02, seconds: float = 60.0) -> tuple[Alternative, ...]:
+    """Return near-optimal plans within ``slack`` of the cost: less of the main supplier, place and technology."""
+    g, p = solved.grid, solved.program
+    spend = np.where(np.array([x.leased for x in g.lines])[:, None], g.rent * np.minimum(g.stay, g.T)[:, None], g.price)
+    placed = decision(solved).order * spend
+    out = []
+    ways = (
+        ("supplier", [x.supplier for x in g.lines], "orders from {0} lowered as far as {1:.0%} of extra cost allows"),
+        ("place", [x.site for x in g.lines], "orders for {0} lowered as far as {1:.0%} of extra cost allows"),
+        ("technology", [x.chip for x in g.lines], "orders of {0} lowered as far as {1:.0%} of extra cost allows"),
+    )
+    base = abs(solved.answer.objective)
+    for kind, of, sentence in ways:
+        totals = {name: float(sum(placed[j].sum() for j in range(g.J) if of[j] == name)) for name in sorted(set(of))}
+        top = max(totals, key=lambda n: totals[n])
+        if totals[top] <= 0:
+            continue
+        goal = np.zeros(p.setting.columns.n)
+        for j in range(g.J):
+            live = p.setting.columns.order[j] != ABSENT
+            if of[j] == top:
+                goal[p.setting.columns.order[j][live]] = spend[j][live]
+        answer = _with_goal(p, goal, solved.answer.objective + slack * base, seconds)
+        if answer.status != "optimal":
+            continue
+        other = replace(solved, answer=answer)
+        out.append(
+            Alternative(
+                id=kind,
+                sentence=sentence.format(top, slack),
+                slack=slack,
+                cost=float(objective(p) @ answer.x),
+                before=totals[top],
+                after=float(goal @ answer.x),
+                unit="MUSD",
+                decision=decision(other),
+            )
+        )
+    return tuple(out)
+
+
+def _with_goal(p: Program, goal: Array, most: float, seconds: float) -> Answer:
+    """Return the answer with the least ``goal`` among plans whose objective is at most ``most``."""
+    import highspy
+
+    solver = hand_over(p, seconds=seconds)
+    cost = objective(p)
+    live = np.flatnonzero(cost).astype(np.int32)
+    offset = p.setting.futures.probability @ p.fixed * (1.0 - _tail_weight(p))
+    solver.addRow(-highspy.kHighsInf, float(most - offset), len(live), live, cost[live])
+    n = p.setting.columns.n
+    solver.changeColsCost(n, np.arange(n, dtype=np.int32), goal)
+    solver.changeObjectiveOffset(0.0)
+    return run(solver)
+
+
+def _tail_weight(p: Program) -> float:
+    return p.setting.grid.cvar[0] if p.setting.columns.tail.size else 0.0
+
+
+def held_columns(p: Program) -> NDArray[np.int64]:
+    """Return the columns that are decided before the future shows."""
+    return first_stage(p)
