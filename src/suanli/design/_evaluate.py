@@ -17,7 +17,7 @@ from suanli.design._process import Constants, calibrated, mids, quantiles, sampl
 from suanli.design._schedule import Schedule, schedule
 from suanli.design._spec import DesignSpec, take, total_processing
 from suanli.design._yield import gross_dies, sellable
-from suanli.estimates import Array, Estimate
+from suanli.estimates import Array, Estimate, lognormal
 from suanli.kinds import Chip
 
 SAMPLES = 256
@@ -79,6 +79,15 @@ def multipliers() -> Mapping[str, float]:
 
 
 @cache
+def sigmas() -> Mapping[str, float]:
+    """Return the standard deviation of the logarithm of a predicted area and power, from chips left out of the fit."""
+    from suanli.catalog import fitted
+
+    found: Mapping[str, float] = fitted("ppa")["final"]["sigma"]
+    return found
+
+
+@cache
 def _samples() -> Constants:
     return calibrated(sampled(SAMPLES), multipliers())
 
@@ -96,8 +105,8 @@ def spread(at_mid: Array, over: Callable[[Constants], Array], *, breakdown: Mapp
 def evaluate(spec: DesignSpec, *, volume: float = VOLUME, activity: Activity = DESIGN_LOAD) -> Design:
     """Return the design that follows from ``spec``; a power cap lowers the clock first.
 
-    Flags name what breaks (reticle, shoreline, cooling ...); nothing is refused here. Intervals are the 10th and 90th
-    percentile over joint samples of the sourced constants. Raises InputError for a spec that is no chip.
+    Flags name what breaks (reticle, shoreline, cooling ...); nothing is refused here. The intervals of area and power are
+    those that published chips had when left out of the fit; of money, the percentiles over sampled constants. Raises InputError for a spec that is no chip.
     """
     c = standard()
     areas = die_blocks(spec, c)
@@ -111,9 +120,8 @@ def evaluate(spec: DesignSpec, *, volume: float = VOLUME, activity: Activity = D
     tpp = total_processing(spec)
     return Design(
         spec=spec,
-        area=spread(die, lambda k: total(die_blocks(spec, k)), breakdown=areas),
-        power=spread(total(watts), lambda k: total(power_blocks(spec, die_blocks(spec, k), k, activity=activity)),
-                     breakdown=watts),
+        area=replace(lognormal(die, sigmas()["area"]), breakdown=areas),
+        power=replace(lognormal(total(watts), sigmas()["tdp"]), breakdown=watts),
         cost=spread(total(money), lambda k: total(unit_cost(spec, die_blocks(spec, k), k)), breakdown=money),
         nre=spread(total(one_off), lambda k: total(nre(spec, die_blocks(spec, k), k)), breakdown=one_off),
         price=spread(
