@@ -1,0 +1,159 @@
+"""The facts that a screening may state: names, kinds, allowed values, what is assumed where one is absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from suanli.catalog import rulebook_path
+from suanli.controls._domains import Range
+from suanli.errors import InputError, nearest, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One entry of the vocabulary. ``default`` None is unknown."""
+
+    name: str
+    kind: str
+    text: str
+    unit: str = ""
+    values: tuple[str, ...] = ()
+    default: Any = None
+    same_as: str = ""
+
+
+def _packaged(name: str) -> Any:
+    import suanli.catalog
+
+    return json.loads((Path(suanli.catalog.__file__).parent / "data" / "rules" / name).read_text(encoding="utf-8"))
+
+
+def packaged_rules() -> Path:
+    """Return the path of the rule book that ships, in the form that is quick to read."""
+    import suanli.catalog
+
+    return Path(suanli.catalog.__file__).parent / "data" / "rules" / "rules.json"
+
+
+def user_rules() -> Path | None:
+    """Return the user's own rule file, or None where the catalogue's own is in use."""
+    path = rulebook_path()
+    return None if path.parent == packaged_rules().parent else path
+
+
+@cache
+def vocabulary() -> Mapping[str, Fact]:
+    """Return every column, fact and computed name by its name."""
+    data = _packaged("facts.json")
+    out = {}
+    for entry in (*data["columns"], *data["facts"], *data["computed"]):
+        out[entry["name"]] = Fact(**{**entry, "values": tuple(entry.get("values", ()))})
+    return out
+
+
+@cache
+def columns() -> tuple[str, ...]:
+    """Return the names of the columns of a query, without its facts."""
+    return tuple(entry["name"] for entry in _packaged("facts.json")["columns"])
+
+
+@cache
+def activities() -> Mapping[str, str]:
+    """Return each act with what it means."""
+    found: Mapping[str, str] = _packaged("facts.json")["activities"]
+    return found
+
+
+@cache
+def countries() -> Mapping[str, str]:
+    """Return ISO 3166-1 alpha-2 code -> name."""
+    found: Mapping[str, str] = _packaged("countries.json")["names"]
+    return found
+
+
+@cache
+def _counts_as() -> Mapping[str, str]:
+    found: Mapping[str, str] = _packaged("countries.json")["counts_as"]
+    return found
+
+
+@cache
+def all_places() -> frozenset[str]:
+    """Return the codes that a place may take in a condition (Hong Kong counts as China)."""
+    return frozenset(_counts_as().get(code, code) for code in countries())
+
+
+def country(text: str) -> str:
+    """Return ``text`` as the code that counts in the rules: HK as CN, territories of the US as US.
+
+    Raises UnknownNameError for a code that is not ISO 3166-1 alpha-2, with the nearest code or name.
+    """
+    code = text.strip().upper()
+    if code in countries():
+        return _counts_as().get(code, code)
+    by_name = {name.casefold(): code for code, name in countries().items()}
+    found = by_name.get(text.strip().casefold())
+    if found is not None:
+        return _counts_as().get(found, found)
+    close = nearest(text, by_name) if len(code) > 2 else None
+    known = f"{by_name[close]} ({countries()[by_name[close]]})" if close else nearest(code, countries())
+    hint = f"; did you mean {known}?" if known else ""
+    from suanli.errors import UnknownNameError
+
+    raise UnknownNameError(f"unknown country code '{text}': ISO 3166-1 alpha-2 codes are used{hint}")
+
+
+def parse_fact(name: str, text: str) -> Any:
+    """Return the value of the fact ``name`` written as ``text``: number or ``low..high``, flag, choice, code, list.
+
+    Raises UnknownNameError for a name and InputError for a value outside the vocabulary.
+    """
+    known = vocabulary()
+    if name not in known or (known[name].kind == "choice" and not known[name].values):
+        raise unknown_name("fact", name, known)
+    fact = known[name]
+    if fact.kind == "number":
+        return _number(name, text)
+    if fact.kind == "numbers":
+        return tuple(_number(name, part) for part in text.split("|"))
+    if fact.kind == "flag":
+        if text not in {"0", "1"}:
+            raise InputError(f"fact {name}: '{text}' is neither 0 nor 1")
+        return int(text)
+    if fact.kind == "country":
+        return country(text)
+    if fact.kind == "choice" and text not in fact.values:
+        close = nearest(text, fact.values)
+        hint = f"; did you mean '{close}'?" if close else f"; allowed: {', '.join(fact.values)}"
+        raise InputError(f"fact {name}: unknown value '{text}'{hint}")
+    return text
+
+
+def _number(name: str, text: str) -> float | Range:
+    low, dots, high = text.partition("..")
+    try:
+        found = float(low) if not dots else Range(float(low), float(high))
+    except ValueError:
+        raise InputError(f"fact {name}: '{text}' is not a number (or a range 'low..high')") from None
+    ends = (found, found) if isinstance(found, float) else (found.low, found.high)
+    if not 0 <= ends[0] <= ends[1] < float("inf"):
+        raise InputError(f"fact {name}: '{text}' is negative, not finite or upside down")
+    return found
+
+
+def parse_facts(text: str) -> dict[str, Any]:
+    """Return ``key=value;key=value`` as facts. Raises InputError for a pair that is none or comes twice."""
+    out: dict[str, Any] = {}
+    for pair in filter(None, (part.strip() for part in text.split(";"))):
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"facts: '{pair}' is no key=value pair")
+        if name in out:
+            raise InputError(f"facts: '{name}' is stated twice")
+        out[name] = parse_fact(name, value)
+    return out
