@@ -21,7 +21,12 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service under load: ``rate`` in requests/s, lengths in tokens, limits in s."""
+    """A service under load: ``rate`` in requests/s, lengths in tokens, limits in s.
+
+    Pictures and videos have ``height`` x ``width`` pixels, ``frames`` and ``steps`` (None: the model's default); a
+    recommender's request scores ``input_tokens`` items (DLRM) or reads as many events of history (HSTU).
+    ``latency_s`` limits the whole answer.
+    """
 
     model: Model
     rate: float
@@ -32,3 +37,8 @@ class Service:
     percentile: float = 0.5
     prefix_hit: float = 0.0
     precision: str = "bf16"
+    height: int = 1024
+    width: int = 1024
+    frames: int = 1
+    steps: int | None = None
+    latency_s: float | None = None

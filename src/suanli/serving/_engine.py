@@ -154,7 +154,9 @@ def end_answers(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma
 
 
 @njit(cache=True)
-def note(bins: Floats, now: float, spent: float, batch: float, kv: float, waiting: int, gained: float) -> None:  # pragma: no cover
+def note(
+    bins: Floats, now: float, spent: float, batch: float, kv: float, waiting: int, gained: float
+) -> None:  # pragma: no cover
     """Add time ``spent`` to the time line; when it runs over its end, two bins become one."""
     n = bins.shape[0]
     width = bins[0, 0]

@@ -113,7 +113,9 @@ class State(NamedTuple):
 
 
 @njit(cache=True)
-def step_time(costs: Costs, tokens: int, kv: float, sequences: int, cross: float) -> float:  # pragma: no cover - compiled
+def step_time(
+    costs: Costs, tokens: int, kv: float, sequences: int, cross: float
+) -> float:  # pragma: no cover - compiled
     """Return the time of a step (s): a look-up on its tokens plus attention over cached and over new tokens."""
     last = costs.slot.size - 1
     at = int(costs.slot[min(tokens, last)])

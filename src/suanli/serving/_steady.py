@@ -1,13 +1,14 @@
 """The steady state in closed form: what a lane of chips answers under load, over arrays, without simulation.
 
-A lane runs one step at a time (a pipeline of ``pp`` stages is ``pp`` lanes, a replica another). A request costs the lane
-one prefill ``P`` and ``osl`` decode steps ``D(b)``; with ``r`` requests in service a cycle takes
+A lane runs one step at a time; a pipeline of ``pp`` stages is ``pp`` lanes, a replica another. Its attention ranks go in step,
+so all counts below are of one rank. A request costs the rank a prefill of ``P`` seconds and ``osl`` decode steps
+``D(b)``; with ``r`` requests in service a cycle takes
 
-    C = r P + osl D(b),     b = r (1 - F / C),     X = r / C,
+    C = r P + (osl - 1) D(b) / accepted,     b = r (1 - F / C),     X = r / C,
 
 ``F`` being the time from admission to first token. Requests beyond ``r = min(N, seats)`` queue for (N - r) / X.
-A closed loop starts with a burst, and requests that were admitted together end together: ``cohort`` is the share
-of rounds that meet such a burst.
+A closed loop starts with a burst, and requests that were admitted together end together: ``cohort`` is the share of
+rounds that meet such a burst, ``group`` weighs prompts that share a step.
 """
 
 from __future__ import annotations
@@ -22,30 +23,33 @@ Array = NDArray[np.float64]
 GRID: Array = 2.0 ** np.arange(0, 17)
 """Tokens a step at which step times are tabulated; between them, times are linear in tokens."""
 
-_ROUNDS = 12  # of the fixed point; its error falls by about half a round
+_ROUNDS = 10  # of the fixed point; its error falls by about half a round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lanes:
     """Step times and limits of lanes; arrays over candidates (n), ``linear`` (n, len(GRID)) in s.
 
-    ``kv_s``: s a cached token read in decode; ``sequence_s``: s a sequence in decode; ``cross_s``: s a (new token x token
-    of context) in prefill; ``host_s``: s a step; ``seats``: requests that may run; ``capacity``: tokens of KV
-    cache; ``budget``: tokens a step; ``mixes``: prefill rides along with decode (else it stops it);
-    ``ranks``: attention ranks of the lane, over which prompts are spread whole.
+    Counts are of one attention rank, of which a lane has ``ranks``. ``kv_s``: s a cached token read in decode;
+    ``sequence_s``: s a sequence in decode; ``prompt_s``: s a token of a prompt, ``cross_s``: s a (new token x token of
+    context); ``host_s``: s a step; ``seats``: requests that may run; ``capacity``: tokens of KV cache; ``budget``: tokens a
+    step; ``mixes``: prompts ride along with decode (else they stop it); a decode step computes ``verify`` tokens a
+    sequence and yields ``accepted``.
     """
 
     linear: Array
     host_s: Array
     kv_s: Array
     sequence_s: Array
+    prompt_s: Array
     cross_s: Array
     seats: Array
     capacity: Array
     budget: Array
-    mixes: Array
+    mixes: NDArray[np.bool_]
     ranks: Array
     verify: Array
+    accepted: Array
 
     def pick(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Lanes:
         """Return the lanes at ``rows``."""
@@ -54,17 +58,17 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """How a framework schedules, as arrays or scalars: see the fitted file for each one's meaning and value."""
+    """How a framework schedules, arrays over candidates; meanings in ``NAMES`` of _tuning."""
 
     cohort: Array
+    group: Array
     interference: Array
     first_s: Array
-    front_s: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steady:
-    """The answer over lanes: s, requests/s a lane, requests running and waiting, share of time in prefill."""
+    """The answer: s, requests/s a lane, requests running and waiting a lane, share of time in prefill."""
 
     ttft_s: Array
     tpot_s: Array
@@ -77,7 +81,7 @@ class Steady:
 
 
 def linear_time(lanes: Lanes, tokens: Array) -> Array:
-    """Return the linear part of a step of ``tokens`` (s): the table, straight between its points and beyond."""
+    """Return the linear part of a step of ``tokens`` a rank (s): the table, straight between its points and beyond."""
     n = np.maximum(tokens, 1.0)
     at = np.clip(np.floor(np.log2(n)), 0, GRID.size - 2).astype(np.intp)
     rows = np.arange(at.size)
@@ -87,93 +91,110 @@ def linear_time(lanes: Lanes, tokens: Array) -> Array:
 
 
 def decode_time(lanes: Lanes, batch: Array, context: Array) -> Array:
-    """Return the time of a decode step (s) of ``batch`` sequences with ``context`` cached tokens each."""
-    tokens = batch * lanes.verify
-    return lanes.host_s + linear_time(lanes, tokens) + batch * (context * lanes.kv_s + lanes.sequence_s)
+    """Return the time of a decode step (s) of ``batch`` sequences a rank with ``context`` cached tokens each."""
+    reading = batch * (context * lanes.kv_s + lanes.sequence_s)
+    return lanes.host_s + linear_time(lanes, batch * lanes.verify) + reading
 
 
-def prefill_time(lanes: Lanes, batch: Array, prompt: Array) -> tuple[Array, Array, Array]:
-    """Return (work a prompt, latency of one, steps it takes), all beside ``batch`` decoding sequences.
+def prefill_time(lanes: Lanes, batch: Array, prompt: Array, cached: Array | float = 0.0) -> tuple[Array, Array]:
+    """Return (work a prompt adds to its rank, time of a prompt alone), beside ``batch`` decoding sequences, s.
 
-    Work is what one prompt adds to the lane's time; mixed into decode steps it shares their reading of weights.
+    Mixed into decode steps, a prompt shares their reading of weights and the host's work; else it has steps of its own,
+    which several short prompts share up to the budget. ``cached`` tokens before the prompt are attended to only.
     """
-    room = np.maximum(lanes.budget - np.where(lanes.mixes, batch / lanes.ranks, 0.0), 0.25 * lanes.budget)
+    beside = np.where(lanes.mixes, batch * lanes.verify, 0.0)
+    room = np.maximum(lanes.budget - beside, 0.25 * lanes.budget)
     steps = np.ceil(prompt / room)
     chunk = prompt / steps
-    beside = np.where(lanes.mixes, batch * lanes.verify, 0.0)
-    alone = np.where(lanes.mixes & (batch >= 1.0), linear_time(lanes, np.maximum(beside, 1.0)), -lanes.host_s)
-    wide = chunk * lanes.ranks
-    crossed = lanes.cross_s * prompt * prompt / 2.0
-    work = steps * np.maximum(linear_time(lanes, wide + beside) - alone, 0.0) / lanes.ranks + crossed / lanes.ranks
-    latency = steps * (linear_time(lanes, wide) + lanes.host_s) + crossed
-    return work, latency, steps
+    attention = prompt * lanes.prompt_s + prompt * (0.5 * prompt + cached) * lanes.cross_s
+    shared = steps * (linear_time(lanes, chunk + beside) - linear_time(lanes, beside))
+    joint = np.clip(np.floor(room / prompt), 1.0, np.maximum(batch, 1.0))
+    own = steps * (linear_time(lanes, chunk * joint) + lanes.host_s) / joint
+    work = np.where(lanes.mixes & (batch >= 0.5), shared, own)
+    alone = steps * (linear_time(lanes, chunk) + lanes.host_s)
+    return np.maximum(work, 0.0) + attention, alone + attention
 
 
-def seats_of(lanes: Lanes, prompt: Array, answer: Array) -> Array:
-    """Return how many requests may run at once: the scheduler's limit and the memory's, at mean length."""
-    held = prompt + 0.5 * answer
-    return np.maximum(np.minimum(lanes.seats, np.floor(lanes.capacity / held)), 0.0)
+def seats_of(lanes: Lanes, held: Array) -> Array:
+    """Return how many requests of ``held`` tokens each may run on a rank: the scheduler's limit and the memory's."""
+    return np.maximum(np.minimum(lanes.seats / lanes.ranks, lanes.capacity / held), 0.0)
 
 
 def closed_loop(
-    lanes: Lanes, habits: Habits, *, clients: Array, prompt: Array, answer: Array, rounds: Array
+    lanes: Lanes,
+    habits: Habits,
+    *,
+    clients: Array,
+    prompt: Array,
+    answer: Array,
+    rounds: Array,
+    cached: Array | float = 0.0,
 ) -> Steady:
     """Return the state of ``clients`` a lane that each send their next request when the last is answered.
 
-    ``rounds`` is the number of requests a client sends (1: all at once and no more). Lanes without room for
-    one request answer with NaN.
+    ``rounds`` is the number of requests a client sends (1: all at once and no more); ``cached`` tokens of each prompt stand
+    before the ``prompt`` that is computed. A lane without room for one request answers with NaN.
     """
-    seats = seats_of(lanes, prompt, answer)
-    fits = seats >= 1.0
-    running = np.where(fits, np.minimum(clients, np.maximum(seats, 1.0)), 1.0)
-    context = prompt + 0.5 * answer
-    batch = running.copy()
-    inner = cycle = work = step = np.zeros_like(running)
-    for _ in range(_ROUNDS):
-        step = decode_time(lanes, batch, context) + habits.front_s * batch
-        work, latency, steps = prefill_time(lanes, batch, prompt)
-        work = work * habits.interference
-        inner = _first_token(lanes, habits, running, batch, step, work, latency, steps, answer)
-        cycle = running * work + (answer - 1.0) * step + np.where(running <= 1.0, latency, 0.0)
-        cycle = np.maximum(cycle, inner + (answer - 1.0) * step)
-        share = np.clip(1.0 - inner / cycle, 0.05, 1.0)
-        batch = 0.5 * batch + 0.5 * np.maximum(running * share, np.minimum(running, 1.0))
+    context = cached + prompt + 0.5 * answer
+    seats = seats_of(lanes, context)
+    fits = seats >= 1.0 / lanes.ranks
+    each = np.maximum(clients / lanes.ranks, 1.0 / lanes.ranks)
+    running = np.where(fits, np.minimum(each, seats), 1.0)
+    cycle, inner, work, step, _ = _cycle(lanes, habits, running, prompt, answer, cached)
     rate = running / cycle
-    met = np.maximum(habits.cohort, 1.0 / rounds)
-    burst = work * (running - 1.0) / 2.0
-    inner = inner + met * burst
-    tpot = np.maximum((cycle - inner) / np.maximum(answer - 1.0, 1.0), step)
-    beyond = np.maximum(clients - running, 0.0)
-    # In a single burst the last ones wait longest; in a long run all wait alike, but for the first seats taken.
-    late = beyond / clients * (0.5 * beyond / rate)
-    waits = late / rounds + (1.0 - 1.0 / rounds) * beyond / rate
+    burst = np.maximum(habits.cohort, 1.0 / rounds) * work * np.maximum(running - 1.0, 0.0) / 2.0
+    first = np.minimum(inner + burst, np.maximum(cycle - (answer - 1.0) * step / lanes.accepted, inner))
+    tpot = (cycle - first) / np.maximum(answer - 1.0, 1.0)
+    beyond = np.maximum(each - running, 0.0)
+    # In one burst a queued request waits for half of those before it; in a long run each waits for all of them.
+    early = beyond / each * (0.5 * beyond / rate + 0.5 * cycle)
+    waits = early / rounds + (1.0 - 1.0 / rounds) * beyond / rate
     nan = np.where(fits, 1.0, np.nan)
     return Steady(
-        ttft_s=nan * (inner + waits),
+        ttft_s=nan * (first + waits),
         tpot_s=nan * tpot,
-        requests_per_s=nan * rate,
-        running=nan * running,
-        waiting=nan * beyond,
+        requests_per_s=nan * rate * lanes.ranks,
+        running=nan * running * lanes.ranks,
+        waiting=nan * beyond * lanes.ranks,
         step_s=nan * step,
         prefill_s=nan * work,
         prefill_share=nan * np.clip(running * work / cycle, 0.0, 1.0),
     )
 
 
-def _first_token(
+def _cycle(
+    lanes: Lanes, habits: Habits, running: Array, prompt: Array, answer: Array, cached: Array | float
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return (cycle, first token, work a prompt, decode step, batch) of ``running`` requests a rank: the fixed point."""
+    batch = running.copy()
+    context = cached + prompt + 0.5 * answer
+    cycle = inner = work = step = np.zeros_like(running)
+    after = np.maximum(answer - 1.0, 0.0) / lanes.accepted
+    for _ in range(_ROUNDS):
+        step = decode_time(lanes, batch, context)
+        work, alone = prefill_time(lanes, batch, prompt, cached)
+        work = work * np.where(batch > 1.0, habits.interference, 1.0)
+        inner = first_token(lanes, habits, running, step, work, alone, after, prompt)
+        cycle = np.maximum(running * work + after * step, inner + after * step)
+        share = np.clip(1.0 - inner / cycle, 0.05, 1.0)
+        batch = 0.5 * batch + 0.5 * np.maximum(running * share, np.minimum(running, 1.0))
+    return cycle, inner, work, step, batch
+
+
+def first_token(
     lanes: Lanes,
     habits: Habits,
     running: Array,
-    batch: Array,
     step: Array,
     work: Array,
-    latency: Array,
-    steps: Array,
-    answer: Array,
+    alone: Array,
+    after: Array,
+    prompt: Array,
 ) -> Array:
-    """Return the time from admission to first token without bursts: the step under way, others' prompts, one's own."""
-    busy = np.clip(running * work / np.maximum(running * work + answer * step, 1e-12), 0.0, 0.95)
-    others = busy * work * (running - 1.0) / (2.0 * running * (1.0 - busy * (running - 1.0) / running))
-    beside = np.where(lanes.mixes, steps * step * (batch > 1.0), 0.0)
-    under_way = 0.5 * step * np.minimum(batch - 1.0, 1.0).clip(0.0)
-    return habits.first_s + under_way + others + np.maximum(latency, beside * 0.0 + latency)
+    """Return the time from admission to first token without bursts: the step under way, other prompts, one's own."""
+    busy = np.clip(running * work / np.maximum(running * work + after * step, 1e-12), 0.0, 0.95)
+    crowd = np.clip(running - 1.0, 0.0, None) / np.maximum(running, 1.0)
+    others = 0.5 * busy * crowd * work / (1.0 - busy * crowd)
+    joint = np.clip(np.floor(lanes.budget / prompt) - 1.0, 0.0, np.maximum(running - 1.0, 0.0))
+    under_way = 0.5 * step * np.clip(running - 1.0, 0.0, 1.0)
+    return habits.first_s + under_way + others + alone + habits.group * joint * work

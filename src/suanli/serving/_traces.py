@@ -133,7 +133,7 @@ def _azure(path: Path, text: str) -> Iterator[Row]:
             moment = datetime.fromisoformat(_microseconds(stamp))
         except ValueError:
             raise InputError(f"{path}:{line}: TIMESTAMP: found {stamp!r}; expected a date and time") from None
-        seconds = (moment.replace(tzinfo=None) - datetime(2020, 1, 1)).total_seconds()  # noqa: DTZ001
+        seconds = (moment.replace(tzinfo=None) - datetime(2020, 1, 1)).total_seconds()
         prompt = _count(path, line, "ContextTokens", row["contexttokens"])
         yield seconds, max(prompt, 1), _count(path, line, "GeneratedTokens", row["generatedtokens"]), 0, []
 

@@ -1,0 +1,297 @@
+"""Predictions of serving rows: candidate layouts, tables once, then the closed form under any parameter set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.errors import SuanliError
+from suanli.kinds import Chip, Model
+from suanli.scoring._serving_rows import Case
+from suanli.serving import (
+    Deployment,
+    Layout,
+    Tables,
+    cache_tokens,
+    closed_loop,
+    factors,
+    formats_of,
+    habits_of,
+    lanes_of,
+    load_curve,
+    mlperf_task,
+    most_within,
+    pools,
+    scheduler,
+    tabulate,
+    tail,
+)
+
+Array = NDArray[np.float64]
+
+_MODES = ("closed", "rate", "offline", "server", "interactive", "disagg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Cases with their candidates (one lane each) tabulated: ``owner`` maps a candidate to its case.
+
+    A disaggregated case has two candidates, its prefill and its decode pool (``side`` 1 and 2).
+    """
+
+    cases: tuple[Case, ...]
+    tables: Tables
+    owner: NDArray[np.intp]
+    side: NDArray[np.intp]
+    lanes_n: Array
+    capacity: Array
+    frameworks: tuple[str, ...]
+    families: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    def only(self, chosen: NDArray[np.bool_]) -> Prepared:
+        """Return the cases at ``chosen`` with their candidates."""
+        new = np.cumsum(chosen) - 1
+        rows = np.flatnonzero(chosen[self.owner])
+        return Prepared(
+            cases=tuple(c for c, keep in zip(self.cases, chosen, strict=True) if keep),
+            tables=self.tables.pick(rows),
+            owner=new[self.owner[rows]].astype(np.intp),
+            side=self.side[rows],
+            lanes_n=self.lanes_n[rows],
+            capacity=self.capacity[rows],
+            frameworks=tuple(self.frameworks[i] for i in rows),
+            families=tuple(self.families[i] for i in rows),
+            skipped=(),
+        )
+
+
+def candidates(case: Case) -> list[tuple[Layout, int, int]]:
+    """Return (layout of one copy, copies, side) to try for a case."""
+    if case.prefill is not None and case.decode is not None:
+        return [(case.prefill[1], case.prefill[0], 1), (case.decode[1], case.decode[0], 2)]
+    if case.layout is not None:
+        return [(replace(case.layout, replicas=1), case.layout.replicas, 0)]
+    out = []
+    for tp in (1, 2, 4, 8):
+        if tp > case.n_chips or case.n_chips % tp:
+            continue
+        for ep in {1, tp} if case.model.experts is not None else {1}:
+            out.append((Layout(tp=tp, ep=ep), case.n_chips // tp, 0))
+        if case.model.experts is not None and tp > 1:
+            out.append((Layout(dp=tp, ep=tp), case.n_chips // tp, 0))
+    return out
+
+
+def _deployment(case: Case, layout: Layout, side: int) -> Deployment:
+    plan = scheduler(case.framework)
+    if case.seats is not None:
+        plan = replace(plan, seats=case.seats)
+    if side:
+        plan = replace(plan, mixes=False)
+    formats = formats_of(case.model, case.chip, case.precision, kv=case.kv)
+    return Deployment(model=case.model, chip=case.chip, layout=layout, formats=formats, scheduler=plan)
+
+
+def prepare(cases: Sequence[Case]) -> Prepared:
+    """Return ``cases`` with their candidates' tables; a case the silicon can't time is left out with its reason."""
+    kept, deployments, owner, side, lanes_n, skipped = [], [], [], [], [], []
+    checked: dict[tuple[str, str, str], str | None] = {}
+    for case in cases:
+        key = (case.model.id, case.chip.id, case.precision)
+        if key not in checked:
+            checked[key] = _problem(case)
+        if checked[key] is not None:
+            skipped.append((case.id, str(checked[key])))
+            continue
+        for layout, copies, pool in candidates(case):
+            deployments.append(_deployment(case, layout, pool))
+            owner.append(len(kept))
+            side.append(pool)
+            lanes_n.append(float(copies * layout.pp))
+        kept.append(case)
+    tables = tabulate(deployments)
+    context = np.array([kept[o].prompt + 0.5 * kept[o].answer for o in owner])
+    return Prepared(
+        cases=tuple(kept),
+        tables=tables,
+        owner=np.array(owner, dtype=np.intp),
+        side=np.array(side, dtype=np.intp),
+        lanes_n=np.array(lanes_n),
+        capacity=cache_tokens(tables, context),
+        frameworks=tuple(kept[o].framework for o in owner),
+        families=tuple(kept[o].chip.family for o in owner),
+        skipped=tuple(skipped),
+    )
+
+
+def _problem(case: Case) -> str | None:
+    """Return why the silicon can't time a case, None where it can."""
+    try:
+        tabulate([_deployment(case, Layout(), 0)])
+    except SuanliError as error:
+        return str(error)
+    return None
+
+
+def predict(ready: Prepared, parameters: Mapping[str, Any]) -> Mapping[str, Array]:
+    """Return ttft, tpot (s) and output_rate (tokens/s) of each case under one parameter set; NaN where it can't run."""
+    n = len(ready.cases)
+    out = {name: np.full(n, np.nan) for name in ("ttft", "tpot", "output_rate")}
+    if n == 0:
+        return out
+    tune = factors(parameters, ready.frameworks, ready.families)
+    modes = np.array([ready.cases[o].mode for o in ready.owner])
+    for names, rule in (
+        (("closed", "rate"), _closed),
+        (("offline",), _offline),
+        (("server", "interactive"), _bounded),
+        (("disagg",), _disaggregated),
+    ):
+        rows = np.flatnonzero(np.isin(modes, names))
+        if rows.size:
+            found = rule(ready, tune, parameters, rows)
+            for name, (owners, values) in found.items():
+                out[name][owners] = values
+    return out
+
+
+Found = dict[str, tuple[NDArray[np.intp], Array]]
+
+
+def _pick(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> tuple[Any, Any, Array, Array, Array]:
+    """Return (lanes, habits, prompt, answer, lanes a case) of candidates ``rows``."""
+    part = {k: v[rows] for k, v in tune.items()}
+    lanes = lanes_of(ready.tables.pick(rows), part, ready.capacity[rows])
+    cases = [ready.cases[o] for o in ready.owner[rows]]
+    prompt = np.array([c.prompt for c in cases])
+    answer = np.array([c.answer for c in cases])
+    return lanes, habits_of(part), prompt, answer, ready.lanes_n[rows]
+
+
+def _closed(ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]) -> Found:
+    del parameters
+    lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
+    cases = [ready.cases[o] for o in ready.owner[rows]]
+    clients = np.array([c.clients if c.rate is None else 1.0 for c in cases]) / n
+    rounds = np.array([c.rounds for c in cases])
+    rate = np.array([c.rate or np.nan for c in cases]) / n
+    state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds)
+    for _ in range(6):  # an open loop has as many clients as its rate keeps busy (Little's law)
+        latency = state.ttft_s + state.tpot_s * answer
+        clients = np.where(np.isfinite(rate), np.maximum(rate * latency, 1.0), clients)
+        state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds)
+    served = np.where(np.isfinite(rate), rate, state.requests_per_s)
+    owners = ready.owner[rows]
+    return {
+        "ttft": (owners, state.ttft_s),
+        "tpot": (owners, state.tpot_s),
+        "output_rate": (owners, served * answer * n),
+    }
+
+
+def _best(ready: Prepared, rows: NDArray[np.intp], rate: Array) -> NDArray[np.intp]:
+    """Return positions in ``rows`` of each case's candidate of the highest rate."""
+    owners = ready.owner[rows]
+    order = np.lexsort((np.nan_to_num(rate, nan=-1.0), owners))
+    last = np.append(owners[order][1:] != owners[order][:-1], True)
+    return np.asarray(order[last], dtype=np.intp)
+
+
+def _offline(
+    ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]
+) -> Found:
+    """Return a full queue's rate: the best load of the best layout, times the share of it that runs reach."""
+    lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
+    _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer)
+    rate = np.nanmax(np.nan_to_num(curve.requests_per_s, nan=-1.0), axis=1) * n * answer
+    rate = np.where(rate > 0, rate * np.exp(float(parameters["pooled"]["offline"])), np.nan)
+    best = _best(ready, rows, rate)
+    return {"output_rate": (ready.owner[rows][best], rate[best])}
+
+
+def _bounded(
+    ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]
+) -> Found:
+    """Return the state at the greatest load within MLPerf's p99 limits; TTFT is that of queueing at that load."""
+    lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
+    cases = [ready.cases[o] for o in ready.owner[rows]]
+    limits = np.array([_limits(c) for c in cases])
+    _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer)
+    queue = np.exp(float(parameters["pooled"]["queue"]))
+    curve = replace(curve, ttft_s=curve.ttft_s * queue)
+    _, state = most_within(
+        curve, ttft=limits[:, 0] / tail(0.99, metric="ttft"), tpot=limits[:, 1] / tail(0.99, metric="tpot")
+    )
+    rate = state.requests_per_s * n * answer * np.exp(float(parameters["pooled"]["bounded"]))
+    best = _best(ready, rows, rate)
+    owners = ready.owner[rows][best]
+    return {
+        "ttft": (owners, state.ttft_s[best]),
+        "tpot": (owners, state.tpot_s[best]),
+        "output_rate": (owners, rate[best]),
+    }
+
+
+def _limits(case: Case) -> tuple[float, float]:
+    task = mlperf_task(case.model.id)
+    found = (task.server if case.mode == "server" else task.interactive) if task else None
+    return found or (2.0, 0.2)
+
+
+def _disaggregated(
+    ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]
+) -> Found:
+    """Return a disaggregated service in a closed loop: the slower pool sets the rate, the other waits."""
+    del parameters
+    first = rows[ready.side[rows] == 1]
+    second = rows[ready.side[rows] == 2]
+    cases = [ready.cases[o] for o in ready.owner[first]]
+    a = _pick(ready, tune, first)
+    b = _pick(ready, tune, second)
+    clients = np.array([c.clients for c in cases])
+    rounds = np.array([c.rounds for c in cases])
+    state = pools(a[0], b[0], a[1], clients=clients, prompt=a[2], answer=a[3], rounds=rounds, workers=(a[4], b[4]))
+    owners = ready.owner[first]
+    return {
+        "ttft": (owners, state.ttft_s),
+        "tpot": (owners, state.tpot_s),
+        "output_rate": (owners, state.requests_per_s * a[3]),
+    }
+
+
+def roofline(case: Case) -> Mapping[str, float | None]:
+    """Return the naive baseline: weights and cache read once a step, FLOP at the peak, no queue and no overhead."""
+    from suanli.workloads import kv_bytes_per_token, parameters
+
+    layout = case.layout or (case.decode[1] if case.decode else Layout(tp=case.n_chips))
+    formats = formats_of(case.model, case.chip, case.precision, kv=case.kv)
+    count = parameters(case.model)
+    chips = max(1, layout.tp * layout.dp * layout.pp)
+    clients = case.clients or 64.0
+    each = clients / max(1, layout.replicas)
+    bandwidth, peak = case.chip.memory_bandwidth, _peak(case.chip, formats.precision)
+    if bandwidth is None or peak is None:
+        return {"ttft": None, "tpot": None, "output_rate": None}
+    read = _read_weights(case.model, count.total, count.active, each) * formats.weight_bytes
+    cache = kv_bytes_per_token(case.model, formats.kv) * (case.prompt + 0.5 * case.answer) * each
+    step = (read + cache) / (bandwidth * chips)
+    first = 2.0 * count.active * case.prompt / (peak * chips)
+    rate = clients / (first + case.answer * step) * case.answer
+    return {"ttft": first, "tpot": step, "output_rate": rate if case.clients else None}
+
+
+def _read_weights(model: Model, total: float, active: float, sequences: float) -> float:
+    """Return the parameters that a step of ``sequences`` tokens reads: all that some token reaches."""
+    if model.experts is None:
+        return total
+    missed = (1.0 - model.experts.top_k / model.experts.n_experts) ** sequences
+    return active + (total - active) * (1.0 - missed)
+
+
+def _peak(chip: Chip, precision: str) -> float | None:
+    return chip.peak.get(precision) or chip.peak.get("bf16") or chip.peak.get("fp16")

@@ -1,0 +1,299 @@
+"""Rows of measured serving runs, read into what the serving room asks: model, chip, layout, formats, load."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from suanli import catalog
+from suanli.errors import SuanliError
+from suanli.files import read_table
+from suanli.kinds import Chip, Model
+from suanli.serving import Layout, framework_of, mlperf_task, protocol
+
+REQUIRED: tuple[str, ...] = ("model", "chip", "framework", "mode")
+METRICS: Mapping[str, str] = {"ttft": "ttft_s", "tpot": "tpot_s", "output_rate": "output_tok_s"}
+
+_CONCURRENCY = re.compile(r"concurrency=(\d+(?:\.\d+)?)")
+_PEAK = re.compile(r"peak concurrent (\d+(?:\.\d+)?)")
+_RATE = re.compile(r"section: rate (\d+(?:\.\d+)?)\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One run to predict; ``mode`` is closed, rate, offline, server, interactive or disagg.
+
+    ``layout`` is None where the row does not tell (the best is searched). ``known`` says that its precision is
+    recorded. ``clients`` are of all chips. ``measured`` maps metric names to SI values.
+    """
+
+    id: str
+    source: str
+    title: str
+    model: Model
+    chip: Chip
+    n_chips: int
+    layout: Layout | None
+    prefill: tuple[int, Layout] | None
+    decode: tuple[int, Layout] | None
+    precision: str
+    known: bool
+    kv: str | None
+    framework: str
+    version: str
+    mode: str
+    prompt: float
+    answer: float
+    clients: float
+    rounds: float
+    rate: float | None
+    speculative: bool
+    seats: int | None
+    measured: Mapping[str, float]
+
+
+def read_cases(files: Sequence[Path]) -> tuple[int, list[Case], list[tuple[str, str]]]:
+    """Return (rows read, cases, (id, reason) of rows that can't be scored). Raises InputError for other files."""
+    n, cases, skipped = 0, [], []
+    for path in files:
+        frame = read_table(path)
+        _require(path, frame.columns)
+        for number, row in enumerate(frame.iter_rows(named=True), 1):
+            n += 1
+            row_id = str(row.get("id") or f"{path.name}:{number}")
+            if str(row.get("quality_flag") or "").strip():
+                skipped.append((row_id, f"quality_flag {row['quality_flag']}"))
+                continue
+            try:
+                cases.append(case_of(row_id, row))
+            except (SuanliError, _Unscorable) as error:
+                skipped.append((row_id, str(error)))
+    return n, cases, skipped
+
+
+class _Unscorable(Exception):  # noqa: N818 - a reason, carried to the list of skipped rows
+    """Why a row can't be scored."""
+
+
+def _require(path: Path, columns: Sequence[str]) -> None:
+    from suanli.errors import InputError
+
+    missing = [c for c in REQUIRED if c not in columns]
+    if missing:
+        raise InputError(f"{path}:1: column '{missing[0]}' is missing; serving rows need {', '.join(REQUIRED)}")
+
+
+def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
+    """Return the case of one row. Raises UnknownNameError for its chip or model, _Unscorable with a reason."""
+    measured = _measured(row)
+    if not measured:
+        raise _Unscorable("no ttft, tpot or output rate")
+    chip_text, model_text = str(row["chip"] or ""), str(row["model"] or "")
+    chip = catalog.chip(catalog.resolve_chip(chip_text).id)
+    found = catalog.resolve_model(model_text)
+    model = catalog.model(found.id)
+    title, notes = str(row.get("source_title") or ""), str(row.get("notes") or "")
+    command = notes.partition("cmd:")[2]
+    mode, clients, rate, rounds = _load(row, title, notes)
+    prompt, answer = _lengths(row, model, mode, title)
+    n_chips = _chips(row, command)
+    precision, known = _precision(row, found.weight_format, model, chip, command, mode)
+    prefill, decode = _pools(row) if mode == "disagg" else (None, None)
+    return Case(
+        id=row_id,
+        source=row_id.split("-", 1)[0],
+        title=title,
+        model=model,
+        chip=chip,
+        n_chips=n_chips,
+        layout=_layout(row, n_chips, model, command, mode),
+        prefill=prefill,
+        decode=decode,
+        precision=precision,
+        known=known,
+        kv=_kv(command, title),
+        framework=framework_of(str(row["framework"] or "")),
+        version=str(row.get("version") or ""),
+        mode=mode,
+        prompt=prompt,
+        answer=answer,
+        clients=clients,
+        rounds=rounds,
+        rate=rate,
+        speculative="speculative" in command,
+        seats=_number_in(command, r"max-num-seqs|max-running-requests|max_batch_size"),
+        measured=measured,
+    )
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, float]:
+    out = {}
+    for metric, column in METRICS.items():
+        value = row.get(column)
+        if value is None and metric == "output_rate" and row.get("output_tok_s_per_chip") and row.get("n_chips"):
+            value = float(row["output_tok_s_per_chip"]) * float(row["n_chips"])
+        if value is not None and float(value) > 0:
+            out[metric] = float(value)
+    return out
+
+
+def _load(row: Mapping[str, Any], title: str, notes: str) -> tuple[str, float, float | None, float]:
+    """Return (mode, clients, requests/s where a rate is stated, requests a client)."""
+    mode = str(row["mode"] or "").casefold()
+    text = str(row.get("concurrency_or_rate") or "").casefold()
+    way = protocol(title)
+    if mode in ("offline", "server", "interactive"):
+        return mode, 0.0, None, way.rounds
+    if mode.startswith("disagg"):
+        if mode != "disagg" or row.get("prefill_workers") is None:
+            raise _Unscorable(f"mode '{mode}' without the layout of both pools")
+        found = _CONCURRENCY.search(text)
+        if found is None:
+            raise _Unscorable("a disaggregated run without its concurrency")
+        return mode, float(found[1]), None, way.rounds
+    if found := _CONCURRENCY.search(text):
+        return "closed", float(found[1]), None, way.rounds
+    if found := _RATE.search(notes.casefold()):
+        return "rate", 0.0, float(found[1]), way.rounds
+    if found := _PEAK.search(text):
+        peak = float(found[1])
+        # A low peak is a run at a limited rate: about a quarter of the peak runs on average.
+        return ("closed", peak, None, way.rounds) if peak >= 200 else ("closed", max(1.0, peak / 4.0), None, 100.0)
+    if "inf" in text or "max load" in text:
+        return "offline", 0.0, None, way.rounds
+    if "at once" in text:
+        return "closed", 1000.0, None, way.rounds
+    raise _Unscorable("no concurrency, rate or scenario")
+
+
+def _lengths(row: Mapping[str, Any], model: Model, mode: str, title: str) -> tuple[float, float]:
+    """Return mean prompt and answer; MLPerf's are those of its data sets."""
+    if row.get("isl") is not None and row.get("osl") is not None:
+        scale = protocol(title).length
+        return max(1.0, float(row["isl"]) * scale), max(1.0, float(row["osl"]) * scale)
+    task = mlperf_task(model.id) if mode in ("offline", "server", "interactive") else None
+    if task is None:
+        raise _Unscorable("no lengths, and no data set of known lengths")
+    return task.input_tokens, task.output_tokens
+
+
+def _number_in(command: str, names: str) -> int | None:
+    found = re.search(rf"(?:--)(?:{names})[ =](\d+)", command)
+    return int(found[1]) if found else None
+
+
+def _chips(row: Mapping[str, Any], command: str) -> int:
+    given = row.get("n_chips") or row.get("tp")
+    if given is None:
+        found = _number_in(command, "tp-size|tp|tensor-parallel-size|tp_size")
+        if found is None and not command:
+            raise _Unscorable("the number of chips is unknown")
+        given = found or 1
+    return int(given)
+
+
+def _layout(row: Mapping[str, Any], n_chips: int, model: Model, command: str, mode: str) -> Layout | None:
+    """Return the layout of an aggregated run; None where it is unknown (MLPerf) or disaggregated."""
+    if mode == "disagg":
+        return None
+    tp = row.get("tp")
+    if tp is None and command:
+        tp = re.search(r"(?:--tp-size|--tensor-parallel-size|--tp_size|-tp)[ =](\d+)", command)
+        tp = int(tp[1]) if tp else 1
+    if tp is None:
+        return None
+    tp, pp = int(tp), int(row.get("pp") or 1)
+    dp = int(row.get("dp") or 0) or (_number_in(command, "dp-size|dp|data-parallel-size") or 1)
+    ep = int(row.get("ep") or 0) or (_number_in(command, "ep-size|ep|ep_size") or 1)
+    if "enable-expert-parallel" in command:
+        ep = tp * dp
+    if "enable-dp-attention" in command and dp > 1 and tp % dp == 0:
+        tp //= dp
+    return fitting(n_chips, tp, pp, dp, ep, model)
+
+
+def fitting(n_chips: int, tp: int, pp: int, dp: int, ep: int, model: Model) -> Layout:
+    """Return a layout of ``n_chips`` nearest to the stated degrees: dense models' dp are copies."""
+    if tp * pp * dp > n_chips and tp * pp <= n_chips:
+        dp = max(1, n_chips // (tp * pp))
+    if tp * pp > n_chips:
+        n_chips = tp * pp * dp
+    if model.experts is None:
+        copies = max(1, n_chips // (tp * pp))
+        return Layout(tp=tp, pp=pp, replicas=copies)
+    stage = tp * dp
+    ep = min(ep, stage)
+    while stage % ep:
+        ep -= 1
+    return Layout(tp=tp, pp=pp, dp=dp, ep=ep, replicas=max(1, n_chips // (tp * pp * dp)))
+
+
+def _pools(row: Mapping[str, Any]) -> tuple[tuple[int, Layout], tuple[int, Layout]]:
+    """Return (workers, layout of one) of the prefill and the decode pool."""
+    pools = []
+    for side in ("prefill", "decode"):
+        tp, dp = (int(row.get(f"{side}_{name}") or 1) for name in ("tp", "dp"))
+        ep = int(row.get(f"{side}_ep") or 1)
+        stage = tp * dp
+        ep = min(max(ep, 1), stage)
+        while stage % ep:
+            ep -= 1
+        pools.append((int(row[f"{side}_workers"] or 1), Layout(tp=tp, dp=dp, ep=ep)))
+    return pools[0], pools[1]
+
+
+def _precision(
+    row: Mapping[str, Any], in_name: str, model: Model, chip: Chip, command: str, mode: str
+) -> tuple[str, bool]:
+    """Return (precision, recorded): the row's, the name's, the command's, else the default of scenario and model.
+
+    A command without a quantised model name serves the published weights.
+    """
+    if row.get("precision"):
+        return str(row["precision"]), True
+    if in_name:
+        return in_name, True
+    low = command.casefold()
+    for word, precision in (
+        ("nvfp4", "fp4"),
+        ("mxfp4", "fp4"),
+        ("awq", "int4_wo"),
+        ("gptq", "int4_wo"),
+        ("fp8", "fp8"),
+    ):
+        if word in low.split("--kv-cache-dtype")[0]:
+            return precision, True
+    if mode in ("offline", "server", "interactive"):
+        return mlperf_precision(chip), False
+    return model.weight_format, bool(command)
+
+
+def mlperf_precision(chip: Chip) -> str:
+    """Return the precision that MLPerf submissions use on a chip: the narrowest floating format that it multiplies."""
+    for name in ("fp4", "fp8", "int8"):
+        if name in chip.peak:
+            return name
+    return "bf16"
+
+
+def _kv(command: str, title: str) -> str | None:
+    found = re.search(r"kv[-_]cache[-_]dtype[ =]\"?(\w+)", command)
+    if found:
+        return "fp8" if found[1].startswith("fp8") else "bf16"
+    return "bf16" if "GPUStack" in title else None
+
+
+def chip_group(chip: Chip) -> str:
+    """Return the group under which a chip is left out of the fit."""
+    return f"chip:{chip.id}"
+
+
+def model_group(model: Model) -> str:
+    """Return the group under which a model is left out: models of one architecture (DeepSeek-V3 and R1) are one."""
+    experts = model.experts
+    shape = (model.n_layers, model.hidden, model.n_heads, model.n_kv_heads, model.ffn_hidden, model.vocab)
+    routed = (experts.n_experts, experts.top_k, experts.ffn_hidden) if experts else ()
+    return "model:" + "-".join(str(v) for v in (*shape, *routed))

@@ -1,0 +1,67 @@
+"""Serving: what a fleet of chips can answer, under load."""
+
+from suanli.serving._arrivals import Requests, arrivals, lengths, requests
+from suanli.serving._capacity import Option, capacity_table, options
+from suanli.serving._deploy import Deployment, Tables, cache_tokens, tabulate
+from suanli.serving._disagg import pools
+from suanli.serving._formats import Formats, formats_of
+from suanli.serving._layout import Layout, Memory, memory
+from suanli.serving._layouts import layouts_for
+from suanli.serving._protocols import Protocol, Task, mlperf_task, protocol
+from suanli.serving._schedulers import Scheduler, framework_of, frameworks, scheduler
+from suanli.serving._simulate import Failure, Replay, Scaling, simulate
+from suanli.serving._slo import load_curve, most_within, tail
+from suanli.serving._steady import Habits, Lanes, Steady, closed_loop
+from suanli.serving._traces import read_trace
+from suanli.serving._tuning import factors, fitted_set, habits_of, lanes_of, sigma
+from suanli.serving._users import Anchor, Demand, anchors, users_to_load
+
+__all__ = [
+    "Anchor",
+    "Demand",
+    "Deployment",
+    "Failure",
+    "Formats",
+    "Habits",
+    "Lanes",
+    "Layout",
+    "Memory",
+    "Option",
+    "Protocol",
+    "Replay",
+    "Requests",
+    "Scaling",
+    "Scheduler",
+    "Steady",
+    "Tables",
+    "Task",
+    "anchors",
+    "arrivals",
+    "cache_tokens",
+    "capacity_table",
+    "closed_loop",
+    "factors",
+    "fitted_set",
+    "formats_of",
+    "framework_of",
+    "frameworks",
+    "habits_of",
+    "lanes_of",
+    "layouts_for",
+    "lengths",
+    "load_curve",
+    "memory",
+    "mlperf_task",
+    "most_within",
+    "options",
+    "pools",
+    "protocol",
+    "read_trace",
+    "requests",
+    "scheduler",
+    "sigma",
+    "simulate",
+    "tabulate",
+    "tail",
+    "users_to_load",
+]

@@ -1,0 +1,47 @@
+"""Collectives of a serving step over the fabric, for every grid point of a layout."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.kinds import Chip, Model
+from suanli.serving._layout import Layout
+from suanli.serving._steady import GRID
+
+Array = NDArray[np.float64]
+
+
+def _time(chip: Chip, kind: str, size: Array, n_chips: int) -> Array:
+    from suanli.fabric import collective_time, network_of
+
+    if n_chips < 2:
+        return np.zeros_like(size)
+    return collective_time(network_of(chip, n_chips), kind, size, n_chips, library="kernel")
+
+
+def collective_seconds(model: Model, chip: Chip, layout: Layout) -> Array:
+    """Return the time of a step's collectives at each grid point (s), tokens counted a rank.
+
+    Two all-reduces a layer over ``tp``; experts that span several attention ranks gather the ranks' tokens before and
+    scatter the sums after; each border between stages is one message.
+    """
+    if layout.chips == 1:
+        return np.zeros(GRID.size)
+    one = GRID * model.hidden * 2.0
+    layers = float(model.n_layers)
+    total = np.zeros(GRID.size)
+    spread = layout.dp > 1 and model.experts is not None
+    if layout.tp > 1:
+        total += (1.0 if spread else 2.0) * layers * _time(chip, "all_reduce", one, layout.tp)
+    if spread:
+        assert model.experts is not None
+        moe_layers = max(0, model.n_layers - model.experts.first_layer)
+        stage = layout.tp * layout.dp
+        # A token goes to at most top_k ranks: all-to-all moves that many copies, a gather all of them.
+        copies = min(model.experts.top_k, layout.dp)
+        sent = _time(chip, "all_to_all", one * copies / layout.tp, stage)
+        total += 2.0 * moe_layers * sent
+    if layout.pp > 1:
+        total += (layout.pp - 1) * _time(chip, "p2p", one / layout.tp, 2)
+    return total
