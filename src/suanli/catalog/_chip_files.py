@@ -143,7 +143,7 @@ def to_yaml(chip: Chip) -> str:
                 out[item.name] = {name: _entry(source) for name, source in value.items()}
         elif item.name == "peak":
             out[item.name] = {fmt: f"{rate!r} FLOP/s" for fmt, rate in value.items()}
-        elif value is not None and value != "":
+        elif value is not None and (value != "" or item.name == "name"):
             unit = UNITS.get(item.name)
             out[item.name] = f"{value!r} {unit}" if unit else value
     stream = StringIO()

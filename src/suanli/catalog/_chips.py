@@ -50,7 +50,7 @@ def core_names(text: str) -> tuple[str, ...]:
     """Return the ids of all chips that share the core name ``text`` ("A100": every board and memory size), or none."""
     known = _by_id(user_folder())
     wanted = compact(text)
-    same = tuple(n.chip for n in _names() if n.core == wanted and n.chip in known)
+    same = tuple(n.chip for n in rows_of_names() if n.core == wanted and n.chip in known)
     if same:
         return same
     try:
@@ -68,11 +68,12 @@ def write_chip(path: Path, chip: Chip) -> None:
 
 @cache
 def _resolved(text: str, folder: Path | None) -> Resolution:
-    return resolve(text, _by_id(folder), _names())
+    return resolve(text, _by_id(folder), rows_of_names())
 
 
 @cache
-def _names() -> tuple[Name, ...]:
+def rows_of_names() -> tuple[Name, ...]:
+    """Return the table of core names."""
     return tuple(Name(row["core"], row["chip"], row["form"]) for row in rows(DATA / "chips" / "names.csv", "names"))
 
 

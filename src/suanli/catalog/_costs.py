@@ -245,5 +245,5 @@ def _cost(row: dict[str, Any], where: str) -> Cost:
     known = [row[bound] for bound in ("low", "mid", "high") if row[bound] is not None]
     if known != sorted(known):
         raise InputError(f"{where}: {row['id']}: low, mid and high are not in order")
-    row["unit"] = row["unit"] or row["stated_unit"]
+    row["unit"] = row["unit"] or (row["stated_unit"] if known else "")
     return Cost(**row, source=source)

@@ -8,18 +8,32 @@ from suanli import catalog
 from suanli.catalog import Cost
 from suanli.cli import _listing
 from suanli.cli._listing import Line, Listing, contains, plain, same_year, unless_empty
+from suanli.quantities import YEAR, show
 
 
 def _of_chip(row: Cost, value: str) -> bool:
     return catalog.resolve_chip(value).base in catalog.chips_of(row)
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else plain(value)
+def _figure(value: float | None, unit: str) -> str:
+    """Return a figure as text: money and times with their own unit, the rest as a number."""
+    if value is None:
+        return ""
+    if unit == "s" and value >= 2 * YEAR:
+        return f"{value / YEAR:.3g} years"
+    return show(value, unit).removeprefix("USD ") if unit in {"s", "USD"} else plain(value)
+
+
+def _unit(unit: str) -> str:
+    return {"s": "", "1": ""}.get(unit, unit)
 
 
 def _lines(row: Cost) -> list[Line]:
-    figures = [Line(name, plain(getattr(row, name), row.unit), row.source) for name in ("low", "mid", "high")]
+    figures = [
+        Line(name, f"{_figure(value, row.unit)} {_unit(row.unit)}".strip(), row.source)
+        for name in ("low", "mid", "high")
+        if (value := getattr(row, name)) is not None
+    ]
     about = [
         Line(name, str(value))
         for name in ("section", "item", "chip", "owner", "region", "country", "scope", "year", "date", "node_nm")
@@ -37,14 +51,13 @@ LISTING: Listing[Cost] = Listing(
     find=catalog.cost_row,
     columns={
         "id": lambda c: c.id,
-        "section": lambda c: c.section,
-        "low": lambda c: _figure(c.low),
-        "mid": lambda c: _figure(c.mid),
-        "high": lambda c: _figure(c.high),
-        "unit": lambda c: c.unit,
-        "of": lambda c: c.label,
+        "low": lambda c: _figure(c.low, c.unit),
+        "figure": lambda c: _figure(c.value, c.unit),
+        "high": lambda c: _figure(c.high, c.unit),
+        "unit": lambda c: _unit(c.unit),
+        "of": lambda c: f"{c.section.replace('_', ' ')}: {c.label}",
     },
-    right=("low", "mid", "high"),
+    right=("low", "figure", "high"),
     filters={
         "section": contains(lambda c: c.section),
         "chip": _of_chip,

@@ -22,7 +22,7 @@ NEAR_DAYS = 45  # a rate of a day stands for the weeks around it
 def exchange_rate(day: str | dt.date, code: str = "CNY") -> Sourced:
     """Return how many ``code`` a US dollar bought on ``day`` (ISO): a rate dated within 45 days, else the year's mean.
 
-    Failing both, the nearest rate before. Raises UnknownNameError for the currency, InputError for a day that is
+    Failing both, the latest rate before. Raises UnknownNameError for the currency, InputError for a day that is
     none or lies before all rates.
     """
     when = _day(day)
@@ -36,10 +36,10 @@ def exchange_rate(day: str | dt.date, code: str = "CNY") -> Sourced:
     for row in quoted:
         if not row.date and row.year == when.year:
             return row.sourced()
-    before = [c for c in quoted if _until(c) <= when]
+    before = [c for c in quoted if _stands(c) <= when]
     if not before:
-        raise InputError(f"no {code} rate up to {when.isoformat()}; the first is of {min(map(_until, quoted))}")
-    return max(before, key=_until).sourced()
+        raise InputError(f"no {code} rate up to {when.isoformat()}; the first is of {min(map(_stands, quoted))}")
+    return max(before, key=_stands).sourced()
 
 
 def _day(day: str | dt.date) -> dt.date:
@@ -51,8 +51,8 @@ def _day(day: str | dt.date) -> dt.date:
         raise InputError(f"'{day}' is no date; write it as 2025-01-22") from error
 
 
-def _until(row: Cost) -> dt.date:
-    return _day(row.date) if row.date else dt.date(row.year or 9999, 12, 31)
+def _stands(row: Cost) -> dt.date:
+    return _day(row.date) if row.date else dt.date(row.year or 9999, 7, 1)  # a year's mean stands in its middle
 
 
 def _distance(row: Cost, when: dt.date) -> int:

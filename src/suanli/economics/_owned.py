@@ -18,6 +18,8 @@ from suanli.sources import Figure, Sourced
 
 Array = NDArray[np.float64]
 
+NO_RATE = 1e-12  # a yearly rate too small to tell from none
+
 PARTS = ("hardware", "network", "hall", "electricity", "hardware upkeep", "site upkeep")
 
 
@@ -37,10 +39,10 @@ def per_hour(capital: ArrayLike, life: ArrayLike, *, residual: ArrayLike = 0.0, 
     """
     c, n = np.asarray(capital, dtype=np.float64), np.asarray(life, dtype=np.float64) / YEAR
     r, rest = np.asarray(rate, dtype=np.float64), np.asarray(residual, dtype=np.float64)
-    discount = (1.0 + r) ** -n
-    safe = np.where(r > 0.0, r, 1.0)
-    annuity = c * (1.0 - rest * discount) * safe / np.where(r > 0.0, 1.0 - discount, 1.0)
-    yearly = np.where(r > 0.0, annuity, c * (1.0 - rest) / n)
+    lent = r > NO_RATE
+    growth = n * np.log1p(np.where(lent, r, 0.0))  # log1p and expm1, since a small rate would drown in rounding
+    annuity = c * (1.0 - rest * np.exp(-growth)) * r / np.where(lent, -np.expm1(-growth), 1.0)
+    yearly = np.where(lent, annuity, c * (1.0 - rest) / n)
     out: Array = np.atleast_1d(yearly * (HOUR / YEAR))
     return out
 
