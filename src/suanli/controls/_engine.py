@@ -20,11 +20,11 @@ MOST_WORLDS = 400
 """Worlds looked at before the answer is left open; 20 unknown facts stay far below."""
 
 
-class _ImpossibleError(Exception):
+class ImpossibleError(Exception):
     """The assumptions of a world contradict one another."""
 
 
-class _UnsureError(Exception):
+class UnsureError(Exception):
     """A condition is undecided; carries the doubt."""
 
     def __init__(self, doubt: Doubt) -> None:
@@ -81,7 +81,7 @@ class World:
         if planar == {"0"}:
             return None
         if len(planar) > 1:
-            raise _UnsureError(Doubt("nonplanar", "in", frozenset({"1"}), False))
+            raise UnsureError(Doubt("nonplanar", "in", frozenset({"1"}), False))
         area = self.known.numbers["die_area_mm2"]
         if area is dom.UNKNOWN_NUMBER and self.known.numbers["pd"] is not dom.UNKNOWN_NUMBER:
             return self.narrowed("pd", self.known.numbers["pd"])
@@ -97,7 +97,7 @@ class World:
         assert isinstance(assumed, float | int | Range)
         out = dom.both(value, assumed)
         if isinstance(out, Range) and out.empty:
-            raise _ImpossibleError
+            raise ImpossibleError
         return out
 
     def values(self, name: str) -> frozenset[str]:
@@ -109,7 +109,7 @@ class World:
         if isinstance(assumed, frozenset):
             found = found & assumed
             if not found:
-                raise _ImpossibleError
+                raise ImpossibleError
         return found
 
     def members(self, group: str) -> frozenset[str]:
@@ -175,9 +175,9 @@ def decide(book: Rulebook, known: Known, ruleset: Ruleset, *, quick: bool = Fals
             return []
         try:
             verdicts.append(_walk(world, quick))
-        except _ImpossibleError:
+        except ImpossibleError:
             continue
-        except _UnsureError as unsure:
+        except UnsureError as unsure:
             waiting.extend(reversed(world.split(unsure.doubt)))
     return verdicts
 
@@ -241,7 +241,7 @@ def _sure(world: World, clause: Clause) -> bool:
     if found is None:
         doubt = clause.when.doubt(world)
         assert doubt is not None
-        raise _UnsureError(doubt)
+        raise UnsureError(doubt)
     return found
 
 
@@ -249,7 +249,7 @@ def _maybe(world: World, clause: Clause) -> bool | None:
     """Return whether a clause that only remarks holds; what it does not know it does not ask."""
     try:
         return clause.when.test(world)
-    except _UnsureError:
+    except UnsureError:
         return None
 
 

@@ -127,8 +127,12 @@ class DateCompare:
 
     def test(self, env: Env) -> bool | None:
         """Return yes or no: the date is always known."""
-        a, b = env.date, self.day
-        return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b, "==": a == b, "!=": a != b}[self.op]
+        return self.on(env.date)
+
+    def on(self, day: str) -> bool:
+        """Return whether the comparison holds on ``day``."""
+        b = self.day
+        return {"<": day < b, "<=": day <= b, ">": day > b, ">=": day >= b, "==": day == b, "!=": day != b}[self.op]
 
     def doubt(self, _env: Env) -> Doubt | None:
         """Return None: a date is never in doubt."""
@@ -283,6 +287,15 @@ Condition = Compare | DateCompare | Member | Call | Shown | Known | Not | Every 
 
 def _first_doubt(parts: tuple[Condition, ...], env: Env) -> Doubt | None:
     return next((d for p in parts if p.test(env) is None and (d := p.doubt(env)) is not None), None)
+
+
+def constants(condition: Condition) -> frozenset[str]:
+    """Return every value that a condition names."""
+    if isinstance(condition, Member):
+        return condition.allowed
+    if isinstance(condition, Every | Either):
+        return frozenset().union(*(constants(part) for part in condition.parts))
+    return constants(condition.inner) if isinstance(condition, Not | Shown) else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
