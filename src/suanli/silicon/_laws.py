@@ -1,7 +1,8 @@
 """The law of time: an operator's ideal work on each resource, slowed by measured efficiencies.
 
-    t = overhead + (compute^p + memory^p + cache^p)^(1/p)
-    compute = ideal compute time x (1 + exp(coefficients . features)), and so for memory and cache
+    t = overhead + (compute^p + memory^p + cache^p + vector^p + power^p)^(1/p)
+    compute = ideal compute time x (1 + exp(coefficients . features)), and so for the other resources
+    overhead = one thousand cycles x exp(coefficients . features)
 
 A slow-down is never below 1, so nothing runs above the format's peak nor above DRAM bandwidth for bytes that no cache
 holds; features know shapes, cores and cache but neither peak nor bandwidth, so more of either is never slower.
@@ -9,74 +10,94 @@ holds; features know shapes, cores and cache but neither peak nor bandwidth, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import InputError
-
 Array = NDArray[np.float64]
+Slopes = Mapping[str, Mapping[str, float]]
+"""Coefficients by part and feature; the feature ``one`` is the constant, ``a*b`` a product of two features."""
 
-PARTS: tuple[str, ...] = ("overhead", "compute", "memory", "cache")
-_CAP = 30.0  # exp() of more is no efficiency
+RESOURCES: tuple[str, ...] = ("compute", "memory", "cache", "vector", "power")
+PARTS: tuple[str, ...] = ("overhead", *RESOURCES)
+_CAP = 12.0  # exp() of more is no efficiency
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Ideal seconds on each resource (arrays of one shape), and the features that efficiencies depend on."""
+    """Ideal seconds on each resource (arrays of one shape), and the features that efficiencies depend on.
+
+    ``compute``: tiles in waves at the format's peak; ``memory``: bytes beyond the cache at the memory's bandwidth;
+    ``cache``: all bytes at the last cache's rate; ``vector``: exponentials and other work beside the matrix units;
+    ``power``: the energy of the multiplications over the chip's power limit, which lowers clocks in sustained work;
+    ``launch``: one thousand cycles.
+    """
 
     compute: Array
     memory: Array
     cache: Array
+    vector: Array
+    power: Array
+    launch: float
     features: Mapping[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """Measured efficiencies of one operator in one format: a named coefficient per feature and part.
+    """Measured efficiencies of one operator in one format.
 
-    ``sharpness`` is the exponent p of the sum over resources (large: the slowest alone counts); ``sigma`` the
-    standard deviation of the logarithm of measured over predicted.
+    ``sharpness`` is the exponent p of the sum over resources (large: the slowest alone counts). ``sigma`` is, by the
+    part that a row's time mostly goes to, the standard deviation of the logarithm of measured over predicted.
     """
 
-    coefficients: Mapping[str, Mapping[str, float]]
+    slopes: Slopes
     sharpness: float
-    sigma: float
-    source: str = ""
-    shifts: Mapping[str, float] = field(default_factory=dict)
+    sigma: Mapping[str, float]
 
-    def shifted(self, shifts: Mapping[str, float]) -> Law:
-        """Return the law with each part's logarithm moved by ``shifts`` (of a kind, family, chip or kernel)."""
-        moved = {part: self.shifts.get(part, 0.0) + shifts.get(part, 0.0) for part in PARTS}
-        return Law(self.coefficients, self.sharpness, self.sigma, self.source, moved)
+    def shifted(self, shifts: Iterable[tuple[Slopes, float]]) -> Law:
+        """Return the law with ``shifts`` (of a kind, family or kernel), each times its weight, added."""
+        total = {part: dict(self.slopes.get(part, {})) for part in PARTS}
+        for shift, weight in shifts:
+            for part, slopes in shift.items():
+                for name, value in slopes.items():
+                    total[part][name] = total[part].get(name, 0.0) + weight * value
+        return replace(self, slopes=total)
 
 
-def slope(law: Law, part: str, features: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+def exponent(law: Law, part: str, features: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
     """Return coefficients . features of one ``part`` over arrays of ``shape``."""
-    out = np.full(shape, law.shifts.get(part, 0.0))
-    for name, value in law.coefficients.get(part, {}).items():
-        out += value if name == "one" else value * features[name]
+    out = np.zeros(shape)
+    for name, value in law.slopes.get(part, {}).items():
+        if name == "one":
+            out += value
+        else:
+            out += value * feature(features, name)
     return np.clip(out, -_CAP, _CAP, out=out)
+
+
+def feature(features: Mapping[str, Array], name: str) -> Array:
+    """Return the feature ``name``, or the product of two for ``a*b``."""
+    first, _, second = name.partition("*")
+    return features[first] * features[second] if second else features[first]
 
 
 def parts_of(law: Law, work: Work) -> dict[str, Array]:
     """Return seconds of overhead and on each resource, before they are joined."""
     shape = work.compute.shape
-    out = {"overhead": np.exp(slope(law, "overhead", work.features, shape))}
-    for part in PARTS[1:]:
+    out = {"overhead": work.launch * np.exp(exponent(law, "overhead", work.features, shape))}
+    for part in RESOURCES:
         ideal: Array = getattr(work, part)
-        out[part] = ideal * (1.0 + np.exp(slope(law, part, work.features, shape)))
+        out[part] = ideal * (1.0 + np.exp(exponent(law, part, work.features, shape))) if ideal.any() else ideal
     return out
 
 
 def join(parts: Mapping[str, Array], sharpness: float) -> Array:
     """Return the operator's time from its ``parts``: overhead plus the p-norm of the resources."""
-    top = np.maximum(np.maximum(parts["compute"], parts["memory"]), parts["cache"])
+    top = np.maximum.reduce([parts[name] for name in RESOURCES])
     scale = np.where(top > 0.0, top, 1.0)
-    total = sum((parts[name] / scale) ** sharpness for name in PARTS[1:])
+    total = sum((parts[name] / scale) ** sharpness for name in RESOURCES)
     out: Array = parts["overhead"] + np.where(top > 0.0, scale * total ** (1.0 / sharpness), 0.0)
     return out
 
@@ -93,16 +114,19 @@ class Measured:
         """Seconds of each operator."""
         return join(self.parts, self.law.sharpness)
 
+    @property
+    def bound(self) -> NDArray[np.int64]:
+        """Position in ``PARTS`` of what most of each operator's time goes to."""
+        largest: NDArray[np.int64] = np.argmax(np.stack([self.parts[name] for name in PARTS]), axis=0)
+        return largest
+
+    @property
+    def sigma(self) -> Array:
+        """Standard deviation of the logarithm of measured over predicted, of each operator."""
+        spread: Array = np.array([self.law.sigma[name] for name in PARTS])[self.bound]
+        return spread
+
 
 def measure(law: Law, work: Work) -> Measured:
     """Return the operators in ``work`` under ``law``."""
     return Measured(law, parts_of(law, work))
-
-
-def law_from(raw: Mapping[str, Any], *, where: str) -> Law:
-    """Return the law stored as ``raw`` in a fitted file. Raises InputError where a part is missing."""
-    missing = [name for name in ("overhead", "compute", "memory", "sharpness", "sigma") if name not in raw]
-    if missing:
-        raise InputError(f"{where}: {missing[0]}: is missing")
-    coefficients = {part: {str(k): float(v) for k, v in raw.get(part, {}).items()} for part in PARTS}
-    return Law(coefficients, float(raw["sharpness"]), float(raw["sigma"]), str(raw.get("source", "")))

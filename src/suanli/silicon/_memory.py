@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._checks import shapes
-from suanli.silicon._gemm import beyond_cache
+from suanli.silicon._gemm_work import missing
 from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._unit import Unit, unit_of
@@ -48,8 +48,8 @@ def elementwise_parts(
     sizes = shapes(zero_allowed=("flop",), bytes=bytes, flop=flop)
     unit = unit_of(chip)
     law = law_for(chip, "elementwise", "bf16", parameters=parameters)
-    missed = beyond_cache(sizes["bytes"], unit.cache) if cache == "warm" else sizes["bytes"]
-    return measure(law, _streamed(chip, unit, sizes["bytes"], missed, sizes["flop"]))
+    missed = missing(sizes["bytes"], sizes["bytes"], unit.cache) if cache == "warm" else sizes["bytes"]
+    return measure(law, streamed(chip, unit, sizes["bytes"], missed, sizes["flop"]))
 
 
 def embedding_time(
@@ -82,15 +82,18 @@ def embedding_parts(
     sizes = shapes(bytes=bytes, row=row)
     moved = sizes["bytes"] * np.maximum(1.0, _SECTOR / sizes["row"])
     law = law_for(chip, "embedding", "bf16", parameters=parameters)
-    return measure(law, _streamed(chip, unit_of(chip), moved, moved, np.zeros_like(moved)))
+    return measure(law, streamed(chip, unit_of(chip), moved, moved, np.zeros_like(moved)))
 
 
-def _streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) -> Work:
+def streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) -> Work:
     """Return the work of a stream: ``missed`` of its ``size`` bytes come from memory."""
     vector = chip.peak.get("fp32") or 64.0 * unit.cores * unit.clock
     return Work(
-        compute=flop / vector,
+        compute=np.zeros_like(size),
         memory=missed / unit.bandwidth,
         cache=size / unit.cache_rate,
-        features={"log_bytes": np.log2(size)},
+        vector=flop / vector,
+        power=np.zeros_like(size),
+        launch=1e3 / unit.clock,
+        features={"size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 4.0)},
     )

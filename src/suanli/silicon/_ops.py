@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 class OpsTime:
     """Seconds of each row of an operator table, all of its runs together, with the 10th and 90th percentile.
 
-    ``bound`` says what most of a row's time goes to: overhead, compute, memory or cache.
+    ``bound`` says what most of a row's time goes to: overhead, compute, memory, cache, vector or power.
     """
 
     value: Array
@@ -57,8 +57,7 @@ def ops_time(
         kind, dtype, kv_dtype = KINDS[key[0]], key[1], key[2]
         found = _row_parts(chip, ops, at, kind, dtype, kv_dtype, skew=skew, cache=cache, parameters=parameters)
         value[at] = ops.count[at] * found.seconds
-        spread[at] = found.law.sigma
-        bound[at] = np.argmax(np.stack([found.parts[p] for p in PARTS]), axis=0)
+        spread[at], bound[at] = found.sigma, found.bound
     half = Z80 * spread
     return OpsTime(value, value * np.exp(-half), value * np.exp(half), tuple(PARTS[b] for b in bound))
 

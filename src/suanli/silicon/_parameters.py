@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -10,11 +12,31 @@ from suanli.catalog import fitted
 from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._formats import format_of
-from suanli.silicon._laws import Law, law_from
+from suanli.silicon._laws import PARTS, Law, Slopes
 from suanli.silicon._unit import unit_of
 
-Parameters = Mapping[str, Any]
-"""A parameter set as stored in catalog/data/fitted/ops.json: laws by operator and format, and their shifts."""
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A law as it is kept: pooled coefficients, shifts by group, spreads by part, and what was measured.
+
+    ``sigma`` holds on unseen shapes of measured ``chips``, ``sigma_new`` on chips of no measured family.
+    """
+
+    pooled: Slopes
+    shifts: Mapping[str, Slopes]
+    sharpness: float
+    sigma: Mapping[str, float]
+    sigma_new: Mapping[str, float]
+    chips: frozenset[str]
+    families: frozenset[str]
+
+
+Parameters = Mapping[str, Stored]
+"""A set of measured efficiencies: laws by "operator/format"."""
+
+HEIR = 0.5
+"""Share of the shifts of the family that an unmeasured one resembles which it inherits."""
 
 _STAND_IN: Mapping[str, tuple[str, ...]] = {
     "fp16": ("bf16",),
@@ -39,27 +61,96 @@ _STAND_IN: Mapping[str, tuple[str, ...]] = {
 @cache
 def final() -> Parameters:
     """Return the parameters fitted on all measured tables."""
-    found: Parameters = fitted("ops")["final"]
-    return found
+    raw = fitted("ops")
+    return parameters_from(raw["final"], raw["laws"])
 
 
-def law_for(chip: Chip, op: str, dtype: str, *, kernel: str | None = None, parameters: Parameters | None = None) -> Law:
+def parameters_from(values: Mapping[str, Sequence[float]], laws: Mapping[str, Any]) -> Parameters:
+    """Return the set whose coefficients are ``values`` (by law) under the columns and spreads of ``laws``.
+
+    Raises InputError where columns and values differ in number.
+    """
+    return {name: _stored(name, numbers, laws[name]) for name, numbers in values.items()}
+
+
+def _stored(name: str, values: Sequence[float], law: Mapping[str, Any]) -> Stored:
+    """Return one law; a column is "part|group|feature", a group "" is pooled over all chips and software."""
+    columns = law["columns"]
+    if len(columns) != len(values):
+        raise InputError(f"fitted ops: {name}: {len(columns)} columns but {len(values)} values")
+    groups: dict[str, dict[str, dict[str, float]]] = {}
+    for column, value in zip(columns, values, strict=True):
+        part, group, feature = column.split("|")
+        if value:
+            groups.setdefault(group, {}).setdefault(part, {})[feature] = float(value)
+    return Stored(
+        pooled=groups.pop("", {}),
+        shifts=groups,
+        sharpness=float(law["sharpness"]),
+        sigma=law["sigma"],
+        sigma_new=law["sigma_new"],
+        chips=frozenset(law["chips"]),
+        families=frozenset(law["families"]),
+    )
+
+
+def law_for(
+    chip: Chip,
+    op: str,
+    dtype: str,
+    *,
+    kv_dtype: str | None = None,
+    kernel: str | None = None,
+    parameters: Parameters | None = None,
+) -> Law:
     """Return the law of operator ``op`` in format ``dtype`` on ``chip``.
 
     Efficiencies of the chip's own family apply where measured, else those of its kind, else the pooled ones; the
     interval widens at each step. Raises InputError for an operator that the parameters do not know.
     """
-    known = final() if parameters is None else parameters
+    stored = stored_law(final() if parameters is None else parameters, op, dtype)
+    weights = shift_weights(chip, dtype, kv_dtype=kv_dtype, kernel=kernel)
+    found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
+    return Law(stored.pooled, stored.sharpness, _sigma(stored, chip)).shifted(found)
+
+
+def stored_law(known: Parameters, op: str, dtype: str) -> Stored:
+    """Return the law of ``op`` in ``dtype``, or in the format that stands in. Raises InputError where none does."""
     name = format_of(dtype).name
     for candidate in (name, *_STAND_IN.get(name, ())):
-        raw = known["laws"].get(f"{op}/{candidate}")
-        if raw is not None:
-            break
-    else:
-        raise InputError(f"no measured efficiency of operator '{op}' in any format like {dtype}")
-    law = law_from(raw, where=f"fitted ops: {op}/{candidate}")
+        found = known.get(f"{op}/{candidate}")
+        if found is not None:
+            return found
+    raise InputError(f"no measured efficiency of operator '{op}' in any format like {dtype}")
+
+
+def _sigma(stored: Stored, chip: Chip) -> Mapping[str, float]:
+    """Return the spread by part: as on unseen shapes of a measured chip, wider on its siblings, widest elsewhere."""
+    if chip.id in stored.chips:
+        return stored.sigma
+    if unit_of(chip).family in stored.families:
+        return {part: math.sqrt(stored.sigma[part] * stored.sigma_new[part]) for part in PARTS}
+    return stored.sigma_new
+
+
+def shift_weights(
+    chip: Chip, dtype: str, *, kv_dtype: str | None = None, kernel: str | None = None
+) -> dict[str, float]:
+    """Return the shifts that apply, with their weights: kind and family of chip, software, cache format.
+
+    A family that was not measured takes ``HEIR`` of the shifts of the family it resembles. ``kernel`` is
+    "framework/kernel" or a framework alone.
+    """
     unit = unit_of(chip)
-    shifts = raw.get("shifts", {})
-    for key in (f"kind:{unit.kind}", f"family:{unit.family}", f"chip:{chip.id}", f"kernel:{kernel}"):
-        law = law.shifted(shifts.get(key, {}))
-    return law
+    out = {f"kind:{unit.kind}": 1.0}
+    if unit.like:
+        out[f"family:{unit.like}"] = HEIR
+    out[f"family:{unit.family}"] = 1.0
+    if kernel:
+        framework, _, name = kernel.partition("/")
+        out[f"framework:{framework}"] = 1.0
+        if name:
+            out[f"kernel:{kernel}"] = 1.0
+    if kv_dtype and format_of(kv_dtype).activation != format_of(dtype).activation:
+        out[f"kv:{format_of(kv_dtype).name}"] = 1.0
+    return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from suanli.kinds import Chip
 from suanli.silicon._parameters import Parameters, law_for
 
@@ -10,6 +12,8 @@ def sigma(chip: Chip, op: str, dtype: str, *, parameters: Parameters | None = No
     """Return the standard deviation of the logarithm of measured over predicted time.
 
     ``op`` is gemm, attention_prefill, attention_decode, attention_encoder, mla_prefill_core, mla_decode_core,
-    moe_ffn, elementwise or embedding. Wider where the chip's family, or the format, was not measured.
+    moe_ffn, elementwise or embedding. The median over what may
+    bind; wider where the chip's family, or the format, was not measured.
     """
-    return law_for(chip, op, dtype, parameters=parameters).sigma
+    by_part = law_for(chip, op, dtype, parameters=parameters).sigma
+    return float(np.median(list(by_part.values())))

@@ -9,23 +9,31 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from suanli.errors import InputError
 from suanli.kinds import Chip
 
 _DEFAULT_CLOCK = 1.5e9  # Hz, where a chip states none: only the split between cores and cache width rests on it
+_PICO = 0.8e-12  # J per 16-bit FLOP of a narrow 5 nm matrix unit with all its data paths, the least ever measured
+_NARROW = 1024.0  # FLOP per cycle and core of that unit; operands are fetched once per row and column of a wider one
 _CACHE_OVER_MEMORY = 3.0  # a last cache that is no faster than this would not be built
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A chip as its laws see it. ``cores`` run one output tile each; ``granule`` is the matrix unit's m, n, k.
+    """A chip as its laws see it. ``like`` names the measured family that
+    this one resembles ('': none); ``cores`` run one output tile each; ``granule`` is the matrix unit's m, n, k.
 
     ``bandwidth`` (B/s) is the memory's, infinite without one; ``cache`` (B) is the last cache that all cores share;
-    ``cache_rate`` (B/s) is what the cores can draw from it.
+    ``cache_rate`` (B/s) is what the cores can draw from it. ``joule_per_flop`` is a
+    first estimate for 16-bit operands; ``watts`` the sustained limit, infinite where unknown.
     """
 
     family: str
     kind: str
+    like: str
     cores: float
     clock: float
     granule: tuple[float, float, float]
@@ -33,6 +41,8 @@ class Unit:
     bandwidth: float
     cache: float
     cache_rate: float
+    joule_per_flop: float
+    watts: float
 
 
 @cache
@@ -57,13 +67,16 @@ def unit_of(chip: Chip) -> Unit:
     return Unit(
         family=chip.family,
         kind=entry["kind"],
+        like=entry["like"],
         cores=cores,
         clock=clock,
-        granule=tuple(float(g) for g in entry["granule"]),
+        granule=(float(entry["granule"][0]), float(entry["granule"][1]), float(entry["granule"][2])),
         tiles=tuple((float(m), float(n)) for m, n in entry["tiles"]),
         bandwidth=bandwidth,
         cache=_cache(chip),
         cache_rate=drawn,
+        joule_per_flop=_PICO * entry["energy"] * math.sqrt(_NARROW / entry["core"]),
+        watts=chip.tdp_w or math.inf,
     )
 
 
@@ -81,6 +94,12 @@ def _cores(chip: Chip, flop_per_cycle: float, clock: float, *, counted: bool) ->
     implied = max(1.0, round(rate / (flop_per_cycle * clock)))
     stated = float(chip.n_cores) if chip.n_cores else implied
     return stated if 0.25 < stated / implied < 4.0 else implied
+
+
+def energy_time(unit: Unit, flop: NDArray[np.float64], bits: float) -> NDArray[np.float64]:
+    """Return seconds that ``flop`` take at the power limit, their energy in proportion to the operands' bits."""
+    out: NDArray[np.float64] = flop * (unit.joule_per_flop * bits / 16.0 / unit.watts)
+    return out
 
 
 def _bandwidth(chip: Chip) -> float:

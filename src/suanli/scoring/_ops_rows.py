@@ -1,0 +1,91 @@
+"""Measured operator rows of any known layout, as columns of one: op, format, sizes, software kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+SIZES: Mapping[str, tuple[str, ...]] = {
+    "gemm": ("m", "n", "k"),
+    "attention": ("batch", "n_heads", "n_kv_heads", "head_dim", "q_len", "kv_len"),
+    "mla": ("batch", "n_heads", "q_len", "kv_len"),
+    "mla_bmm": ("num_tokens", "n_heads"),
+    "moe": ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts"),
+    "stream": ("num_tokens", "n"),
+}
+"""Columns that a row of each kind of operator needs."""
+
+_STREAMS: Mapping[str, tuple[float, float]] = {
+    "rmsnorm": (2.0, 4.0),
+    "rmsnorm_post": (2.0, 4.0),
+    "residual_add": (3.0, 1.0),
+    "silu_mul": (1.5, 4.0),
+    "rope": (2.0, 6.0),
+    "embedding": (2.0, 0.0),
+}
+"""Element-wise operators: numbers moved and vector operations per number of the row's width ``n``."""
+
+_ATTENTION = ("attention_prefill", "attention_decode", "attention_encoder")
+_MLA = ("mla_prefill_core", "mla_decode_core", "mla_prefill_module", "mla_decode_module")
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How an ``op`` of a table is predicted: the law's name, the kind of sizes it has."""
+
+    law: str
+    kind: str
+
+
+def operator_of(op: str) -> Operator | None:
+    """Return how the operator that a table calls ``op`` is predicted, None for one that is not known."""
+    if op == "gemm" or op.startswith("gemm_"):
+        return Operator("gemm", "gemm")
+    if op in _ATTENTION:
+        return Operator(op, "attention")
+    if op in _MLA:
+        return Operator(op, "mla")
+    if op == "mla_bmm":
+        return Operator(op, "mla_bmm")
+    if op == "moe_ffn":
+        return Operator(op, "moe")
+    if op == "embedding":
+        return Operator("embedding", "stream")
+    if op in _STREAMS:
+        return Operator("elementwise", "stream")
+    return None
+
+
+def stream_cost(op: str) -> tuple[float, float]:
+    """Return numbers moved and vector operations per number of the width of an element-wise ``op``."""
+    return _STREAMS[op]
+
+
+def normal(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with every column that any layout has; absent ones are null, sizes are floats.
+
+    Tables of layers (Vidur's) give the tokens as a product's m; ``skew`` is read from ``distribution``
+    ("balanced", "power_law_1.01"), ``kernel`` is "framework/kernel_source".
+    """
+    have = set(frame.columns)
+    numbers = {name for names in SIZES.values() for name in names} | {"window", "moe_tp_size", "moe_ep_size"}
+    texts = ("chip", "op", "dtype", "kv_dtype", "gemm_dtype", "direction", "distribution", "framework", "kernel_source")
+    columns = [
+        (pl.col(name).cast(pl.Float64, strict=False) if name in have else pl.lit(None, pl.Float64)).alias(name)
+        for name in sorted(numbers)
+    ]
+    columns += [
+        (pl.col(name).cast(pl.String) if name in have else pl.lit(None, pl.String)).alias(name) for name in texts
+    ]
+    measured = pl.col("measured_latency_s").cast(pl.Float64, strict=False).alias("measured")
+    out = frame.select(*columns, measured)
+    return out.with_columns(
+        m=pl.coalesce("m", pl.when(pl.col("op").str.starts_with("gemm_")).then(pl.col("num_tokens"))),
+        skew=pl.col("distribution").str.extract(r"power_law_([0-9.]+)").cast(pl.Float64).fill_null(0.0),
+        window=pl.col("window").fill_null(0.0),
+        moe_tp_size=pl.col("moe_tp_size").fill_null(1.0),
+        moe_ep_size=pl.col("moe_ep_size").fill_null(1.0),
+        kernel=pl.concat_str(pl.col("framework").fill_null(""), pl.lit("/"), pl.col("kernel_source").fill_null("")),
+    )

@@ -1,0 +1,83 @@
+"""The ideal work of a matrix product: tiles in waves over cores, operands through cache and memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.kinds import BITS, Chip
+from suanli.silicon._formats import Format, peak_rate
+from suanli.silicon._laws import Work
+from suanli.silicon._unit import Unit, energy_time, unit_of
+
+Array = NDArray[np.float64]
+
+_K_STEP = 512.0  # a split of k shorter than this is not worth its reduction
+_TURNS = 6.0  # weight matrices that the measured tables used in turn, so that one alone does not stay in cache
+_TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
+
+
+def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: Array, warm: bool = True) -> Work:
+    """Return the ideal work of ``batch`` products of these sizes, and the features of their efficiency."""
+    unit = unit_of(chip)
+    flop, waves, split, area = tiling(unit, m=m, n=n, k=k, batch=batch)
+    weights = form.weight * batch * k * n
+    rest = batch * (form.activation * m * k + form.output * m * n)
+    size = weights + rest
+    missed = missing(size, _TURNS * weights + rest, unit.cache) if warm else size
+    return Work(
+        compute=flop / peak_rate(chip, form.rate),
+        memory=missed / unit.bandwidth,
+        cache=size / unit.cache_rate,
+        vector=np.zeros_like(size),
+        power=energy_time(unit, 2.0 * batch * m * n * k, BITS[form.rate]),
+        launch=1e3 / unit.clock,
+        features={
+            "m": np.log2(np.minimum(m, 65536.0)) / 5.0 - 1.4,
+            "n": np.log2(np.clip(n, 16.0, 131072.0)) / 4.0 - 2.8,
+            "k": np.log2(np.clip(k, 16.0, 131072.0)) / 4.0 - 2.8,
+            "waves": np.clip(np.log2(waves), -6.0, 4.0) / 3.0,
+            "many_waves": np.clip(np.log2(waves), 0.0, 4.0) / 3.0,
+            "few_waves": np.clip(np.log2(waves), -6.0, 0.0) / 3.0,
+            "short_m": 16.0 / (m + 16.0),
+            "short_n": 64.0 / (n + 64.0),
+            "short_k": 128.0 / np.maximum(k, 32.0),
+            "split": np.log2(split) / 3.0,
+            "tile": (area - 13.0) / 2.0,
+            "kept": 1.0 - missed / size,
+            "size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 4.0),
+            "over": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, 0.0, 4.0),
+        },
+    )
+
+
+def missing(size: Array, cycled: Array, cache: float) -> Array:
+    """Return which of ``size`` bytes memory must deliver when ``cycled`` bytes in all pass through a warm cache.
+
+    A cache keeps its share of what passes; ``cycled`` is at least ``size``, so never less than size - cache misses.
+    """
+    return size * np.maximum(1.0 - cache / np.maximum(cycled, size), 0.0)
+
+
+def tiling(unit: Unit, *, m: Array, n: Array, k: Array, batch: Array) -> tuple[Array, Array, Array, Array]:
+    """Return of the family's best tile: FLOP with padding and idle cores, waves, splits of k, log2 of its area.
+
+    All cores run ceil(tiles / cores) waves; k is split where the tiles alone leave cores idle.
+    """
+    depth = np.ceil(k / unit.granule[2]) * unit.granule[2]
+    most = np.maximum(1.0, np.floor(depth / _K_STEP))
+    least = np.full(m.shape, np.inf)
+    flop, waves, split, area = (np.ones(m.shape) for _ in range(4))
+    for high, wide in unit.tiles:
+        tiles = np.ceil(m / high) * np.ceil(n / wide) * batch
+        cuts = np.clip(np.floor(unit.cores / tiles), 1.0, most)
+        turns = np.ceil(tiles * cuts / unit.cores)
+        spent = 2.0 * turns * unit.cores * high * wide * depth / cuts
+        cost = spent * (1.0 + _TILE_LOSS / high + _TILE_LOSS / wide)
+        better = cost < least
+        least = np.where(better, cost, least)
+        flop = np.where(better, spent, flop)
+        waves = np.where(better, tiles * cuts / unit.cores, waves)
+        split = np.where(better, cuts, split)
+        area = np.where(better, np.log2(high * wide), area)
+    return flop, waves, split, area
