@@ -45,7 +45,7 @@ def test_peaks_are_dense() -> None:
 
 
 def test_the_catalogue_is_whole() -> None:
-    assert len(IDS) == len(set(IDS)) >= 115
+    assert len(IDS) == len(set(IDS)) >= 120
     assert all(c.family for c in chips())
     assert len({c.vendor for c in chips()}) >= 19
 

@@ -48,6 +48,11 @@ def test_every_published_spelling(spelling: str, expected: str) -> None:
         ("Atlas 900 A3 SuperPoD (910C)", "ascend910c"),
         ("NVIDIA RTX 6000 Ada Generation", "rtx6000ada"),
         ("HGX H20 141GB", "h20-141"),
+        ("MI250X (GCD)", "mi250x-gcd"),
+        ("NVIDIA GH200 480GB", "gh200-96"),  # 480 GB is the host's memory
+        ("8x H100 640GB", "h100-sxm"),
+        ("NVIDIA Jetson AGX Thor 128G", "jetson-agx-thor"),
+        ("RTX PRO 6000 Blackwell Max-Q", "rtxpro6000-maxq"),
     ],
 )
 def test_spellings_never_met_are_found_by_rule(spelling: str, expected: str) -> None:

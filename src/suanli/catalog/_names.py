@@ -13,6 +13,7 @@ from suanli.quantities import GIB
 LONGEST = 6  # words that together may spell one core name ("rtx pro 6000 blackwell server edition")
 MEMORY_TOLERANCE = 0.08  # 192 GB and 180 GB of the same package are one chip; 96 GB and 80 GB are two
 POWER_TOLERANCE = 0.10
+VARIANTS = (0.4, 2.0)  # memory sizes beyond these shares of a row are the host's or a whole node's
 FORMS = {"sxm": "sxm", "pcie": "pcie", "nvl": "nvl", "oam": "oam"}
 
 _MARKS = re.compile(r"[®™©]|\((?:r|tm|c)\)", re.IGNORECASE)
@@ -143,10 +144,11 @@ def _changes(
     """Return the fields in which the spelling differs from the ``best`` row, and the same in words."""
     changes: dict[str, float] = {}
     words = []
+    wanted, have = spelling.memory, _gib(best)
     dual = "dual" in text.casefold()  # a card of two chips names the memory of both
-    if spelling.memory is not None and not fitting and best.memory_bytes is not None and not dual:
-        changes["memory_bytes"] = spelling.memory * GIB
-        words.append(f"{spelling.memory:g} GB")
+    if wanted and have and not fitting and not dual and VARIANTS[0] <= wanted / have <= VARIANTS[1]:
+        changes["memory_bytes"] = wanted * GIB
+        words.append(f"{wanted:g} GB")
     if spelling.power is not None and not powered and best.tdp_w is not None:
         changes["tdp_w"] = spelling.power
         words.append(f"{spelling.power:g} W")

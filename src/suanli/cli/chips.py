@@ -17,6 +17,11 @@ def _cell(column: str) -> Callable[[Chip], str]:
     return lambda chip: stated(chip, "chips", column)
 
 
+def _peak(chip: Chip, *formats: str) -> str:
+    rate = next((chip.peak[f] / 1e12 for f in formats if f in chip.peak), None)
+    return "" if rate is None else f"{rate:,.0f}" if rate >= 1e3 else f"{rate:.4g}"
+
+
 def _lines(chip: Chip) -> list[Line]:
     return lines_of(chip, "chips")
 
@@ -36,8 +41,8 @@ LISTING: Listing[Chip] = Listing(
         "id": lambda c: c.id,
         "vendor": lambda c: c.vendor,
         "year": lambda c: str(c.year or ""),
-        "bf16": lambda c: stated(c, "chips", "bf16") or stated(c, "chips", "fp16"),
-        "8 bit": lambda c: stated(c, "chips", "fp8") or stated(c, "chips", "int8"),
+        "bf16": lambda c: _peak(c, "bf16", "fp16"),
+        "8 bit": lambda c: _peak(c, "fp8", "int8"),
         "GiB": _cell("memory_gib"),
         "GB/s": _cell("memory_gbs"),
         "W": _cell("tdp_w"),
