@@ -9,7 +9,6 @@ from dataclasses import replace
 from suanli.errors import InputError
 from suanli.fabric._clos import Clos, clos
 from suanli.fabric._network import scale_up_tier
-from suanli.fabric._parameters import stored
 from suanli.fabric._parts import Part, Range, box, default_optics, module, optics_item, switch_item
 from suanli.kinds import Chip, FabricBill, Network, Switch, Tier
 
@@ -119,7 +118,7 @@ def _network(
 ) -> Network:
     """Return the network of tiers that collectives see: nodes, leaves, and each tier above."""
     kind = "infiniband" if "quantum" in item.id else "ethernet"
-    hop = item.latency_s or float(stored()["kinds"][kind]["latency_s"])
+    hop = item.latency_s or 0.0  # the family's measured step holds where it is longer
     tiers = []
     inner = min(node, n_chips)
     if inner > 1:

@@ -72,7 +72,7 @@ def tier_time(
         first = law.exchange_base + law.exchange_step * (n - 1.0) + 0.0 * message
     else:
         first = law.base + hop * hops + 0.0 * message
-    bulk_rate = law.rate * (1.0 - law.loss / n) * rate
+    bulk_rate = law.rate * (1.0 - law.loss / n) * rate * (1.0 if kind == "all_reduce" else law.one_way)
     low_rate = np.minimum(law.low_rate * share, bulk_rate)
     options = [(first, wire / low_rate), (first + law.fill + law.fill_step * hops, wire / bulk_rate)]
     if kind == "all_reduce" and tier.in_network_reduction and n > 2:

@@ -6,7 +6,7 @@ import math
 import re
 
 from suanli.errors import InputError
-from suanli.fabric._parameters import stored
+from suanli.fabric._parameters import links
 from suanli.kinds import Chip, Network, Tier
 
 _HOSTED = re.compile(r"pcie\s*(\d)", re.IGNORECASE)
@@ -24,8 +24,8 @@ def network_of(
     """Return the network that joins ``n_chips`` of ``chip``: a scale-up tier and, beyond it, a scale-out tier.
 
     ``chips_per_node`` replaces the datasheet's scale-up domain (8 where unknown and no link is stated), ``scale_out``
-    (B/s a chip, one way) its share of network cards. Where no scale-out bandwidth is known, the usual card of the
-    stored table is taken. Raises InputError for counts below 1.
+    (B/s a chip, one way) its share of network cards; where none is known, 200 Gb/s are taken. ``latency_s`` of a tier
+    is 0: the measured step of its family holds. Raises InputError for counts below 1.
     """
     if n_chips < 1:
         raise InputError(f"n_chips is {n_chips}; it must be at least 1")
@@ -36,13 +36,13 @@ def network_of(
     if node > 1:
         tiers.append(scale_up_tier(chip, node))
     if n_chips > node:
-        outside = scale_out or chip.scale_out_bandwidth or float(stored()["default_scale_out"])
+        outside = scale_out or chip.scale_out_bandwidth or float(links()["default_scale_out"]["bandwidth"])
         tiers.append(
             Tier(
                 kind=scale_out_kind,
                 size=-(-n_chips // node),
                 bandwidth=outside,
-                latency_s=float(stored()["kinds"][scale_out_kind]["latency_s"]),
+                latency_s=0.0,
                 oversubscription=oversubscription,
             )
         )
@@ -62,19 +62,19 @@ def scale_up_tier(chip: Chip, size: int) -> Tier:
     A bridge between two cards reaches its pair only; chips without links of their own meet over the host's PCIe.
     """
     kind, family = link_family(chip)
-    known = stored()["kinds"][kind]
+    known = links()["kinds"][kind]
     bandwidth = chip.scale_up_bandwidth
     if bandwidth is None or (kind == "pcie" and not _HOSTED.search(chip.scale_up_kind)):
-        bandwidth = float(stored()["pcie_bandwidth"][family if kind == "pcie" else "pcie4"])
-        kind, known = "pcie", stored()["kinds"]["pcie"]
+        bandwidth = float(links()["pcie_bandwidth"][family if kind == "pcie" else "pcie4"])
+        kind, known = "pcie", links()["kinds"]["pcie"]
         family = family if family.startswith("pcie") else "pcie4"
     mesh = (chip.scale_up_domain or size) - 1 if known["mesh"] else 0
     return Tier(
         kind=kind,
         size=size,
         bandwidth=bandwidth,
-        latency_s=float(known["latency_s"]),
-        in_network_reduction=family in stored()["in_network_reduction"],
+        latency_s=0.0,
+        in_network_reduction=family in links()["in_network_reduction"]["families"],
         switched=bool(known["switched"]),
         family=family,
         links=mesh,
@@ -90,7 +90,7 @@ def link_family(chip: Chip) -> tuple[str, str]:
     hosted = _HOSTED.search(text)
     if hosted:
         return "pcie", f"pcie{hosted[1]}"
-    for pattern, kind, family in stored()["spellings"]:
+    for pattern, kind, family in links()["spellings"]:
         found = re.search(pattern, text)
         if found:
             return kind, found.expand(family) if "\\" in family else family
@@ -100,3 +100,11 @@ def link_family(chip: Chip) -> tuple[str, str]:
 def _dimensions(chip: Chip) -> int:
     found = re.search(r"(\d)d", chip.scale_up_kind.casefold())
     return int(found[1]) if found else 2
+
+
+def pcie_bandwidth(family: str) -> float:
+    """Return the B/s, one way, of 16 lanes of PCIe of ``family`` ("pcie4"). Raises InputError for an unknown one."""
+    known = links()["pcie_bandwidth"]
+    if family not in known or family == "source":
+        raise InputError(f"unknown PCIe generation '{family}'; known: pcie3, pcie4, pcie5, pcie6")
+    return float(known[family])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from suanli import catalog
@@ -18,7 +20,8 @@ class Law:
     """Parameters of one link family; times in s, rates in B/s or as a share of the link's bandwidth.
 
     A collective of a library such as NCCL runs in the faster of two protocols: *low latency* (``base`` + ``step`` a
-    ring step, at most ``low_rate`` B/s) and *bulk* (``fill`` more, ``rate`` x (1 - ``loss`` / n) of the link).
+    ring step, at most ``low_rate`` B/s) and *bulk* (``fill`` more, ``rate`` x (1 - ``loss`` / n) of the link under an
+    all-reduce, ``one_way`` of that under collectives that move each byte once).
     ``crowding`` is the exponent with which n chips share a host bridge, n / 2 to the power (links without a switch).
     ``reduce_rate`` is the share of the link under in-network reduction, ``exchange_step`` the time a peer of an
     all-to-all, ``pair_rate`` and ``pair_base`` those of a single pair. Kernels of serving frameworks: ``once_base``,
@@ -34,6 +37,7 @@ class Law:
     fill_step: float
     rate: float
     loss: float
+    one_way: float
     crowding: float
     reduce_rate: float
     reduce_fill: float
@@ -51,7 +55,7 @@ class Law:
 
 
 def law_of(family: str, families: Families | None = None) -> Law:
-    """Return the parameters of ``family``, those of its nearest kin where it was not measured.
+    """Return the parameters of ``family``: measured, estimated from published figures, or those of its nearest kin.
 
     ``families`` replaces the stored final ones (the fit scores rows with parameters fitted without them).
     Raises InputError for a family without parameters or kin.
@@ -67,21 +71,32 @@ def _final(family: str) -> Law:
 
 
 def stored() -> dict[str, Any]:
-    """Return the stored parameters of the fabric as the fit script wrote them."""
+    """Return the fitted parameters of the fabric as the fit script wrote them."""
     return catalog.fitted("fabric")
+
+
+@cache
+def links() -> dict[str, Any]:
+    """Return what is known of links beside measurements: spellings, kin, estimated families."""
+    path = Path(__file__).parent / "data" / "links.json"
+    out: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return out
 
 
 def kin(family: str) -> tuple[str, ...]:
     """Return the families whose parameters stand for ``family``, itself first, the nearest next."""
-    chain: Mapping[str, list[str]] = stored()["kin"]
-    return (family, *chain.get(family, ()))
+    return (family, *links()["kin"].get(family, ()))
 
 
 def _find(family: str, families: Families) -> Mapping[str, float]:
+    estimated = links()["families"]
     for name in kin(family):
         if name in families:
             return families[name]
-    raise InputError(f"no measured parameters for links of family '{family}'; known: {', '.join(families)}")
+        if name in estimated:
+            own = estimated[name]
+            return {**_find(own["like"], families), **own}
+    raise InputError(f"no parameters for links of family '{family}'; known: {', '.join((*families, *estimated))}")
 
 
 def _build(values: Mapping[str, float]) -> Law:
