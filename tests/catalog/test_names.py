@@ -51,6 +51,8 @@ def test_every_published_spelling(spelling: str, expected: str) -> None:
         ("MI250X (GCD)", "mi250x-gcd"),
         ("NVIDIA GH200 480GB", "gh200-96"),  # 480 GB is the host's memory
         ("8x H100 640GB", "h100-sxm"),
+        ("a2-ultragpu-8g (A100 80GB)", "a100-80-sxm"),
+        ("g2-standard-12, L4", "l4"),
         ("NVIDIA Jetson AGX Thor 128G", "jetson-agx-thor"),
         ("RTX PRO 6000 Blackwell Max-Q", "rtxpro6000-maxq"),
     ],

@@ -1,7 +1,7 @@
 """The catalogue: chips, switches, models, prices, rules and events, each with its source."""
 
 from suanli.catalog._chips import chip, chips, resolve_chip, write_chip
-from suanli.catalog._costs import Cost, chips_of, cost, cost_row, costs, figure_at, price, rent
+from suanli.catalog._costs import Cost, chips_of, cost, cost_row, costs, figure_at, price, rent, rents
 from suanli.catalog._events import Contradiction, Event, event, events
 from suanli.catalog._fitted import fitted
 from suanli.catalog._folder import rulebook_path
@@ -32,6 +32,7 @@ __all__ = [
     "models",
     "price",
     "rent",
+    "rents",
     "resolve_chip",
     "resolve_model",
     "rulebook_path",

@@ -11,11 +11,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from suanli.catalog._chips import chip as get_chip
 from suanli.catalog._chips import core_names, resolve_chip
 from suanli.catalog._folder import DATA, user_file
 from suanli.catalog._tables import rows, source_of, unique
 from suanli.errors import InputError, UnknownNameError, nearest, unknown_name
 from suanli.sources import Source, Sourced
+
+SECTIONS = {"accelerator_price": "price", "rental": "rent"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +127,9 @@ def price(chip: str, year: int, *, region: str | None = None, scope: str = "chip
     that name none come first. Where no row is so old, the chip's own list or street price stands.
     Raises UnknownNameError for the chip.
     """
-    found = _rows_at(chip, year, section="accelerator_price", scopes=(scope,), region=region)
-    if found:
-        return _merged(found, f"price of {chip}, {_years(found)}")
-    if scope != "chip" or region is not None:
-        return None
-    from suanli.catalog._chips import chip as get_chip
-
+    found = _latest_of(_by_year(chip, section="accelerator_price", scopes=(scope,), region=region), year)
+    if found is not None or scope != "chip" or region is not None:
+        return found
     row = get_chip(chip)
     if row.price_usd is None:
         return None
@@ -143,9 +142,13 @@ def rent(chip: str, year: int, *, region: str | None = None, term: str | None = 
     ``term`` is "on demand", "one year" or "three years"; without one all but three-year contracts count. The choice
     among rows is that of ``price``. Raises UnknownNameError for the chip.
     """
+    return _latest_of(rents(chip, region=region, term=term), year)
+
+
+def rents(chip: str, *, region: str | None = None, term: str | None = None) -> Mapping[int, Sourced]:
+    """Return the rents of ``chip`` (USD per hour) by year, as ``rent`` chooses them; empty where none is known."""
     scopes = (term,) if term is not None else ("on demand", "one year", "")
-    found = _rows_at(chip, year, section="rental", scopes=scopes, region=region)
-    return _merged(found, f"rent of {chip}, {_years(found)}") if found else None
+    return _by_year(chip, section="rental", scopes=scopes, region=region)
 
 
 def figure_at(rows_: Sequence[Cost], year: int, name: str) -> Sourced | None:
@@ -167,24 +170,27 @@ def chips_of(row: Cost) -> tuple[str, ...]:
     return core_names(row.chip) if row.chip else ()
 
 
-def _rows_at(chip: str, year: int, *, section: str, scopes: Sequence[str], region: str | None) -> list[Cost]:
-    """Return the rows of the latest year up to ``year``; the user's own rows displace the catalogue's."""
+def _by_year(chip: str, *, section: str, scopes: Sequence[str], region: str | None) -> dict[int, Sourced]:
+    """Return one figure for each year that has rows; the user's rows of a year displace the catalogue's."""
     wanted = resolve_chip(chip).base
-    path = user_file("prices.csv")
-    for table in ([_read(path)] if path else []) + [_by_id(path)]:
-        found = [
+    user = user_file("prices.csv")
+    out: dict[int, Sourced] = {}
+    for table in (_by_id(None), _read(user) if user else {}):
+        rows_ = [
             c
             for c in table.values()
-            if c.section == section and c.scope in scopes and c.year is not None and c.year <= year
-            and c.value is not None and wanted in chips_of(c)
-        ]  # fmt: skip
-        if region is not None:
-            found = _in_region(found, region)
-        else:
-            found = [c for c in found if not c.region] or found
-        if found:
-            return _latest(found, year)
-    return []
+            if c.section == section and c.scope in scopes and c.value is not None and wanted in chips_of(c)
+        ]
+        for year in sorted({c.year for c in rows_ if c.year is not None}):
+            of_year = [c for c in rows_ if c.year == year]
+            found = _in_region(of_year, region) if region else [c for c in of_year if not c.region] or of_year
+            if found:
+                out[year] = _merged(found, f"{SECTIONS[section]} of {chip}, {year}")
+    return out
+
+
+def _latest_of(figures: Mapping[int, Sourced], year: int) -> Sourced | None:
+    return next((figures[y] for y in sorted(figures, reverse=True) if y <= year), None)
 
 
 def _latest(found: Sequence[Cost], year: int) -> list[Cost]:
@@ -217,10 +223,6 @@ def _merged(found: Sequence[Cost], name: str) -> Sourced:
     kind = found[0].source.kind if len(kinds) == 1 else "estimated"
     source = Source(refs, max(c.source.date for c in found), kind, "median of the rows named, range over all")
     return Sourced(name, median(values), found[0].unit, source, min(ends), max(ends))
-
-
-def _years(found: Sequence[Cost]) -> str:
-    return str(found[0].year) if found else ""
 
 
 @cache

@@ -21,8 +21,8 @@ def user_folder() -> Path | None:
             from suanli.errors import InputError
 
             raise InputError(f"{VARIABLE}: '{named}' is no folder")
-        return folder
-    here = Path("catalog")
+        return folder.resolve()
+    here = Path("catalog").resolve()
     return here if here.is_dir() else None
 
 

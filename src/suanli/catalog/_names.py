@@ -10,6 +10,7 @@ from suanli.errors import unknown_name
 from suanli.kinds import Chip
 from suanli.quantities import GIB
 
+WEAK = 2  # letters
 LONGEST = 6  # words that together may spell one core name ("rtx pro 6000 blackwell server edition")
 MEMORY_TOLERANCE = 0.08  # 192 GB and 180 GB of the same package are one chip; 96 GB and 80 GB are two
 POWER_TOLERANCE = 0.10
@@ -106,13 +107,19 @@ def _read(text: str) -> _Spelling:
 
 
 def _core(words: Sequence[str], cores: Mapping[str, object]) -> str | None:
-    """Return the first core name that neighbouring ``words`` spell, the longest that starts there."""
+    """Return the first core name that neighbouring ``words`` spell, the longest that starts there.
+
+    Names of two letters ("a2", "l4") count only where no longer one is found: they also name machines of clouds.
+    """
+    weak = None
     for start in range(len(words)):
         for stop in range(min(start + LONGEST, len(words)), start, -1):
             joined = "".join(words[start:stop]).replace(".", "")
-            if joined in cores:
+            if joined in cores and len(joined) > WEAK:
                 return joined
-    return None
+            if joined in cores:
+                weak = weak or joined
+    return weak
 
 
 def _choose(text: str, spelling: _Spelling, names: Sequence[Name], chips: Mapping[str, Chip]) -> Resolution:

@@ -7,8 +7,7 @@ import datetime as dt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.catalog import Cost, costs
-from suanli.catalog import rent as rent_of_year
+from suanli.catalog import Cost, costs, rents
 from suanli.economics._defaults import default
 from suanli.errors import InputError, unknown_name
 from suanli.quantities import HOUR, YEAR
@@ -66,15 +65,13 @@ def rent(chip: str, when: ArrayLike, *, region: str | None = None, term: str | N
     last it stays. Raises InputError for a chip without rents or a time more than half a year before the first.
     """
     times = np.atleast_1d(np.asarray(when, dtype=np.float64))
-    years = sorted({c.year for c in costs("rental", chip=chip) if c.year is not None})
-    known = [(y, r) for y in years if (r := rent_of_year(chip, y, region=region, term=term)) is not None]
-    known = [(y, r) for y, r in known if r.name.endswith(str(y))]
+    known = rents(chip, region=region, term=term)
     if not known:
         raise InputError(f"no rent of {chip} is known" + (f" in {region}" if region else ""))
-    first = known[0][0]
-    if np.any(times < first):
-        raise InputError(f"no rent of {chip} is known before {first}")
-    out: Array = np.interp(times, [y + 0.5 for y, _ in known], [r.value for _, r in known])
+    years = sorted(known)
+    if np.any(times < years[0]):
+        raise InputError(f"no rent of {chip} is known before {years[0]}")
+    out: Array = np.interp(times, [y + 0.5 for y in years], [known[y].value for y in years])
     return out
 
 
