@@ -17,24 +17,24 @@ Families = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Law:
-    """Parameters of one link family; times in s, rates in B/s or as a share of the link's bandwidth.
+    """Parameters of one link family: times in s, rates as shares of the link's bandwidth, sizes in bytes.
 
     A collective of a library such as NCCL runs in the faster of two protocols: *low latency* (``base`` + ``step`` a
-    ring step, at most ``low_rate`` B/s) and *bulk* (``fill`` more, ``rate`` x (1 - ``loss`` / n) of the link under an
-    all-reduce, ``one_way`` of that under collectives that move each byte once).
+    ring step, ``low_rate`` of the link) and *bulk* (``fill`` bytes more, to fill the pipeline; ``rate`` x (1 - ``loss``
+    / n) of the link under an all-reduce, ``one_way`` of that under collectives that move each byte once).
     ``crowding`` is the exponent with which n chips share a host bridge, n / 2 to the power (links without a switch).
-    ``reduce_rate`` is the share of the link under in-network reduction, ``exchange_step`` the time a peer of an
-    all-to-all, ``pair_rate`` and ``pair_base`` those of a single pair. Kernels of serving frameworks: ``once_base``,
-    ``once_rate`` (every chip reads all others), ``twice_base``, ``twice_rate`` (reduce-scatter, then gather), up to
-    ``kernel_limit`` bytes. ``eager_floor`` is the host's time to launch one collective without a graph, ``copy_rate``
-    the share of memory bandwidth at which an eager call copies its result.
+    ``reduce_rate`` is the share of the link under in-network reduction, ``reduce_fill`` the bytes it starts up with,
+    ``exchange_base`` and ``exchange_step`` the start of an all-to-all and its time a peer, ``pair_base`` and
+    ``pair_rate`` those of a single pair. Kernels of serving frameworks: ``once_base``, ``once_rate`` (every chip reads
+    all others), ``twice_base``, ``twice_rate`` (reduce-scatter, then gather), up to ``kernel_limit`` bytes.
+    ``eager_floor`` is the host's time to launch one collective without a graph, ``copy_rate`` the share of memory
+    bandwidth at which an eager call copies its result.
     """
 
     base: float
     step: float
     low_rate: float
     fill: float
-    fill_step: float
     rate: float
     loss: float
     one_way: float
