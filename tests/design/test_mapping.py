@@ -9,7 +9,9 @@ from suanli.design import best_dataflow, gemm_cycles, tile_cycles
 from suanli.errors import InputError
 
 
-def step_output_stationary(a: np.ndarray, b: np.ndarray, rows: int, cols: int, *, double: bool) -> tuple[np.ndarray, int]:
+def step_output_stationary(
+    a: np.ndarray, b: np.ndarray, rows: int, cols: int, *, double: bool
+) -> tuple[np.ndarray, int]:
     """Multiply on a stepped array that holds outputs; return the product and the cycle in which the last result left.
 
     Tile t enters PE (i, j) at start_t + i + j with one operand pair a cycle. A finished column shifts out of the bottom, one result

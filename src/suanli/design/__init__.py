@@ -1,40 +1,86 @@
 """Design: a chip that is not made yet, from its parts to area, power, yield, cost and schedule."""
 
 from suanli.design._area import die_blocks as die_areas
+from suanli.design._area import hbm_sites_that_fit, perimeter, shoreline
+from suanli.design._checks import Flag, require
 from suanli.design._evaluate import Design, evaluate
+from suanli.design._field import FIELD, Beside, against_field
+from suanli.design._find import Found, Search, cost_of_rules, judge, pareto, search
+from suanli.design._jobs import Job, parse_jobs
 from suanli.design._mapping import DATAFLOWS, GemmCycles, best_dataflow, gemm_cycles, tile_cycles
-from suanli.design._power import Activity
+from suanli.design._power import Activity, capped_clock, voltage
 from suanli.design._power import power_blocks as power_parts
 from suanli.design._presets import BuildFacts, DesignFile, design_file, preset, presets
-from suanli.design._process import Constants, calibrated, mids, table
+from suanli.design._process import MEMORIES, NODES, Constants, calibrated, memory_named, mids, node_named, table
+from suanli.design._rules import ACTS, Place, rulings, worst
 from suanli.design._schedule import Schedule
-from suanli.design._spec import SERDES, DesignSpec
+from suanli.design._score import JobRate, job_rate
+from suanli.design._search import OBJECTIVES, Limits
+from suanli.design._space import AXES, Axis, Space
+from suanli.design._spec import SERDES, DesignSpec, macs, peak, take, total_processing
 from suanli.design._terms import BuildTerms, Stage, build_terms
 
 __all__ = [
+    "ACTS",
+    "AXES",
     "DATAFLOWS",
+    "FIELD",
+    "MEMORIES",
+    "NODES",
+    "OBJECTIVES",
     "SERDES",
     "Activity",
+    "Axis",
+    "Beside",
     "BuildFacts",
     "BuildTerms",
     "Constants",
     "Design",
     "DesignFile",
     "DesignSpec",
+    "Flag",
+    "Found",
     "GemmCycles",
+    "Job",
+    "JobRate",
+    "Limits",
+    "Place",
     "Schedule",
+    "Search",
+    "Space",
     "Stage",
+    "against_field",
     "best_dataflow",
     "build_terms",
     "calibrated",
+    "capped_clock",
+    "cost_of_rules",
     "design_file",
     "die_areas",
     "evaluate",
     "gemm_cycles",
+    "hbm_sites_that_fit",
+    "job_rate",
+    "judge",
+    "macs",
+    "memory_named",
     "mids",
+    "node_named",
+    "pareto",
+    "parse_jobs",
+    "peak",
+    "perimeter",
     "power_parts",
     "preset",
     "presets",
+    "require",
+    "rulings",
+    "search",
+    "shoreline",
     "table",
+    "take",
     "tile_cycles",
+    "total_processing",
+    "voltage",
+    "worst",
 ]

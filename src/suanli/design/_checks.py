@@ -31,7 +31,10 @@ def margins(spec: DesignSpec, die: Array, power: Array, c: Constants) -> dict[st
     out = {
         "reticle": (die, np.broadcast_to(np.asarray(c["reticle"]), die.shape)),
         "shoreline": (edge, perimeter(die, c)),
-        "cooling": (power / (die * spec.array("dies")), np.broadcast_to(np.asarray(c[f"cooling.{spec.cooling}"]), die.shape)),
+        "cooling": (
+            power / (die * spec.array("dies")),
+            np.broadcast_to(np.asarray(c[f"cooling.{spec.cooling}"]), die.shape),
+        ),
     }
     if memory_named(spec.memory).startswith("hbm"):
         out["HBM sites"] = (spec.array("memory_sites"), hbm_sites_that_fit(die, c))
@@ -59,7 +62,9 @@ def check(spec: DesignSpec, die: Array, power: Array, c: Constants) -> tuple[Fla
             unit, factor, text = _TEXT[name]
             worst = int(np.argmax(np.where(broken, value / np.maximum(limit, 1e-30), -np.inf)))
             v, most = float(value.flat[worst] * factor), float(limit.flat[worst] * factor)
-            flags.append(Flag(name=name, value=v, limit=most, unit=unit, n=int(broken.sum()), text=text.format(v=v, l=most)))
+            flags.append(
+                Flag(name=name, value=v, limit=most, unit=unit, n=int(broken.sum()), text=text.format(v=v, l=most))
+            )
     return tuple(flags)
 
 

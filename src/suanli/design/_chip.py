@@ -26,9 +26,16 @@ def to_chip(design: Design) -> Chip:
     spec = design.spec
     if int(np.prod(spec.shape)) != 1:
         raise InputError(f"{spec.name}: {int(np.prod(spec.shape))} candidates; take one of them to make a chip")
+    return chip_at(design, 0)
+
+
+def chip_at(design: Design, index: int) -> Chip:
+    """Return candidate ``index`` of ``design`` as a chip."""
+    spec = design.spec
+    several = int(np.prod(spec.shape)) != 1
 
     def one(values: object) -> float:
-        return float(np.asarray(values, dtype=np.float64).reshape(-1)[0])
+        return float(np.broadcast_to(np.asarray(values, dtype=np.float64), spec.shape).reshape(-1)[index])
 
     peaks = {name: one(peak(spec, name)) for name, _ in spec.formats}
     peaks.setdefault("fp32", one(vector_peak(spec)))
@@ -38,14 +45,16 @@ def to_chip(design: Design) -> Chip:
     lanes, out = one(spec.lanes), one(spec.scale_out_lanes)
     node = node_named(spec.node)
     return Chip(
-        id=spec.name,
-        name=spec.name,
+        id=f"{spec.name}-{index + 1}" if several else spec.name,
+        name=f"{spec.name}-{index + 1}" if several else spec.name,
         vendor=spec.vendor or "design",
         family=FAMILY[spec.style],
         peak={k: v for k, v in peaks.items() if v > 0.0},
         memory_bytes=one(design.memory_bytes) or None,
         memory_bandwidth=one(design.memory_bandwidth) or None,
-        memory_kind="" if spec.memory == "none" else spec.memory.upper().replace("HBM2E", "HBM2e").replace("HBM3E", "HBM3e"),
+        memory_kind=""
+        if spec.memory == "none"
+        else spec.memory.upper().replace("HBM2E", "HBM2e").replace("HBM3E", "HBM3e"),
         year=spec.year,
         process=PROCESS.get(node, f"TSMC {node}"),
         die_area_m2=one(design.area.value),

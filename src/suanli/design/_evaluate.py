@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
 from suanli.design._area import die_blocks, total, transistors
-from suanli.design._chip import to_chip
 from suanli.design._checks import Flag, check
+from suanli.design._chip import chip_at, to_chip
 from suanli.design._cost import nre, price, site_capacity, unit_cost
 from suanli.design._power import DESIGN_LOAD, Activity, capped_clock, memory_bandwidth, power_blocks
 from suanli.design._process import Constants, calibrated, mids, quantiles, sampled
 from suanli.design._schedule import Schedule, schedule
-from suanli.design._spec import DesignSpec, take, total_processing
+from suanli.design._spec import DesignSpec, total_processing
 from suanli.design._yield import gross_dies, sellable
 from suanli.estimates import Array, Estimate, lognormal
 from suanli.kinds import Chip
@@ -60,7 +60,7 @@ class Design:
     @property
     def chips(self) -> tuple[Chip, ...]:
         """The design's candidates as chips."""
-        return tuple(evaluate(take(self.spec, i)).chip for i in range(int(np.prod(self.spec.shape))))
+        return tuple(chip_at(self, i) for i in range(int(np.prod(self.spec.shape))))
 
 
 @cache
@@ -92,21 +92,39 @@ def _samples() -> Constants:
     return calibrated(sampled(SAMPLES), multipliers())
 
 
-def spread(at_mid: Array, over: Callable[[Constants], Array], *, breakdown: Mapping[str, Array] | None = None,
-           sources: Sequence[str] = ()) -> Estimate:  # fmt: skip
+def _spread(
+    at_mid: Array, over: Callable[[Constants], Array], *, breakdown: Mapping[str, Array] | None = None
+) -> Estimate:
     """Return an estimate of value ``at_mid`` with the quantiles of ``over`` the sampled constants."""
     p10, p90 = quantiles(np.atleast_2d(over(_samples())))
+    value = np.asarray(at_mid)
     return Estimate(
-        value=np.asarray(at_mid), p10=np.minimum(p10, at_mid), p90=np.maximum(p90, at_mid),
-        breakdown=dict(breakdown or {}), sources=tuple(sources),
-    )  # fmt: skip
+        value=value, p10=np.minimum(p10, value), p90=np.maximum(p90, value), breakdown=dict(breakdown or {})
+    )
 
 
-def evaluate(spec: DesignSpec, *, volume: float = VOLUME, activity: Activity = DESIGN_LOAD) -> Design:
+def _point(
+    at_mid: Array, over: Callable[[Constants], Array], *, breakdown: Mapping[str, Array] | None = None
+) -> Estimate:
+    """Return an estimate without an interval."""
+    del over
+    value = np.asarray(at_mid)
+    return Estimate(value=value, p10=value, p90=value, breakdown=dict(breakdown or {}))
+
+
+@cache
+def _schedule(node: str) -> Schedule:
+    return schedule(node)
+
+
+def evaluate(
+    spec: DesignSpec, *, volume: float = VOLUME, activity: Activity = DESIGN_LOAD, intervals: bool = True
+) -> Design:
     """Return the design that follows from ``spec``; a power cap lowers the clock first.
 
     Flags name what breaks (reticle, shoreline, cooling ...); nothing is refused here. The intervals of area and power are
-    those that published chips had when left out of the fit; of money, the percentiles over sampled constants. Raises InputError for a spec that is no chip.
+    those that published chips had when left out of the fit; of money, the percentiles over sampled constants
+    (left at the value without ``intervals``). Raises InputError for a spec that is no chip.
     """
     c = standard()
     areas = die_blocks(spec, c)
@@ -118,6 +136,7 @@ def evaluate(spec: DesignSpec, *, volume: float = VOLUME, activity: Activity = D
     watts = power_blocks(spec, areas, c, activity=activity)
     money, one_off = unit_cost(spec, areas, c), nre(spec, areas, c)
     tpp = total_processing(spec)
+    spread = _spread if intervals else _point
     return Design(
         spec=spec,
         area=replace(lognormal(die, sigmas()["area"]), breakdown=areas),
@@ -136,6 +155,6 @@ def evaluate(spec: DesignSpec, *, volume: float = VOLUME, activity: Activity = D
         memory_bandwidth=memory_bandwidth(spec, c),
         tpp=tpp,
         density=tpp / (die * spec.array("dies") / 1e-6),
-        schedule=schedule(spec.node),
+        schedule=_schedule(spec.node),
         flags=check(spec, die, total(watts), c),
     )  # fmt: skip

@@ -104,7 +104,10 @@ def _read(path: Path) -> DesignFile:
         spec = DesignSpec(**values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    notes = tuple(Assumption(field=a.field, text=a.text, source=Source(a.source, date=a.date, kind=a.kind)) for a in raw.assumptions)
+    notes = tuple(
+        Assumption(field=a.field, text=a.text, source=Source(a.source, date=a.date, kind=a.kind))
+        for a in raw.assumptions
+    )
     build = None if raw.build is None else BuildFacts(**raw.build.model_dump())
     return DesignFile(spec=spec, title=raw.title, assumptions=notes, build=build, path=path)
 
@@ -142,5 +145,10 @@ def _schema() -> Any:
             kinds[field.name] = (str | None, None)
     kinds["name"] = (str, ...)
     return create_model(
-        "DesignEntry", __config__=strict, title=(str, ""), assumptions=(list[note], []), build=(build | None, None), **kinds
+        "DesignEntry",
+        __config__=strict,
+        title=(str, ""),
+        assumptions=(list[note], []),
+        build=(build | None, None),
+        **kinds,
     )  # type: ignore[call-overload]

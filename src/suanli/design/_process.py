@@ -93,7 +93,9 @@ def _schema() -> Any:
 
 def _sourced(datum: Any, path: str) -> Sourced:
     if not 0.0 < datum.low <= datum.mid <= datum.high:
-        raise InputError(f"{path}: {datum.id}: low, mid, high must rise and be positive, found {datum.low}, {datum.mid}, {datum.high}")
+        raise InputError(
+            f"{path}: {datum.id}: low, mid, high must rise and be positive, found {datum.low}, {datum.mid}, {datum.high}"
+        )
     unit, factor = _UNITS[datum.unit]
     source = Source(datum.source, date=datum.date, kind=datum.kind, note=datum.note)
     low, mid, high = (float(v) * factor for v in (datum.low, datum.mid, datum.high))

@@ -98,7 +98,9 @@ class DesignSpec:
                 raise InputError(f"{self.name}: {name}: must not be negative, found {np.min(value)}")
         for less, more in (("spare_cores", "cores"), ("spare_sites", "memory_sites"), ("scale_out_lanes", "lanes")):
             if np.any(np.asarray(getattr(self, less)) > np.asarray(getattr(self, more))):
-                raise InputError(f"{self.name}: {less} {np.max(getattr(self, less))} exceeds {more} {np.min(getattr(self, more))}")
+                raise InputError(
+                    f"{self.name}: {less} {np.max(getattr(self, less))} exceeds {more} {np.min(getattr(self, more))}"
+                )
         try:
             self.shape  # noqa: B018 - broadcasting is the check
         except ValueError as error:

@@ -51,7 +51,9 @@ class BuildTerms:
     sources: tuple[Sourced, ...]
 
 
-def build_terms(design: Design, *, facts: BuildFacts | None = None, volume: float = VOLUME, months: int = 24) -> BuildTerms:
+def build_terms(
+    design: Design, *, facts: BuildFacts | None = None, volume: float = VOLUME, months: int = 24
+) -> BuildTerms:
     """Return the terms on which ``design`` can be built; it must hold one candidate.
 
     A tape-out window in ``facts`` replaces the sampled design time (uniform over the window). Raises InputError for an
@@ -65,7 +67,9 @@ def build_terms(design: Design, *, facts: BuildFacts | None = None, volume: floa
     if facts is not None and facts.tape_out_window is not None:
         low, high = (_months_between(facts.start, m) for m in facts.tape_out_window)
         own = np.random.default_rng(3).uniform(low, high, futures["design"].size) * MONTH
-        futures = {k: v - futures["design"] + own if k in {"tape_out", "samples", "volume"} else v for k, v in futures.items()}
+        futures = {
+            k: v - futures["design"] + own if k in {"tape_out", "samples", "volume"} else v for k, v in futures.items()
+        }
     volume_month = futures["volume"] / MONTH
     ramp = facts.ramp_months * MONTH if facts is not None else c["ramp.time"]
     names = ("wafer", "defects", "design", "masks", "fab")

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from suanli.design import DesignSpec
-from suanli.design import SERDES
+from suanli.design import SERDES, DesignSpec
 from suanli.errors import InputError
 
 MB, KB = 1e6, 1e3
@@ -36,7 +35,10 @@ _NODES: tuple[tuple[str, str], ...] = (
 )
 _PRIOR_CLOCK = {"array": 1.4e9, "gpu": 1.6e9}
 _PRIOR_VECTOR = {"array": 0.03, "gpu": 0.0625}  # fp32 vector peak over fp16 matrix peak
-_PRIOR_SPARE = {"array": 1.0, "gpu": 1.08}  # cores made over cores sold: GH100 144/132, MI300X XCD 40/38, ASICs mostly all
+_PRIOR_SPARE = {
+    "array": 1.0,
+    "gpu": 1.08,
+}  # cores made over cores sold: GH100 144/132, MI300X XCD 40/38, ASICs mostly all
 _PRIOR_SRAM = {"array": 0.6e6, "gpu": 0.15e6}  # bytes a fp16 TFLOP/s where nothing is said
 
 
@@ -86,7 +88,8 @@ def style_of(row: Mapping[str, Any]) -> str:
 
 
 _SEGMENT = re.compile(
-    r"(?:(?P<n>\d+)\s*(?:cores?|tiles?|PEs?|SMs?|CUs?)?\s*x\s*)?~?\s*(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[KMG]i?B)?\s*(?P<label>.*)", re.I
+    r"(?:(?P<n>\d+)\s*(?:cores?|tiles?|PEs?|SMs?|CUs?)?\s*x\s*)?~?\s*(?P<size>\d+(?:\.\d+)?)\s*(?P<unit>[KMG]i?B)?\s*(?P<label>.*)",
+    re.I,
 )
 
 
@@ -150,9 +153,14 @@ def memory_of(row: Mapping[str, Any]) -> tuple[str, float, float | None]:
     found = re.search(r"hbm3e|hbm2e|hbm3|hbm2|hbm|gddr7|gddr6x|gddr6|lpddr5x|lpddr5|lpddr4x?|ddr[45]", text)
     if not found or (rate == 0.0 and stacks == 0.0):
         return "none", 0.0, None
-    kind = {"hbm": "hbm2e", "gddr6x": "gddr6", "lpddr4": "lpddr5", "lpddr4x": "lpddr5", "ddr4": "lpddr5", "ddr5": "lpddr5"}.get(
-        found[0], found[0]
-    )
+    kind = {
+        "hbm": "hbm2e",
+        "gddr6x": "gddr6",
+        "lpddr4": "lpddr5",
+        "lpddr4x": "lpddr5",
+        "ddr4": "lpddr5",
+        "ddr5": "lpddr5",
+    }.get(found[0], found[0])
     if kind.startswith("hbm"):
         per_stack = {"hbm2": 256e9, "hbm2e": 409e9, "hbm3": 717e9, "hbm3e": 983e9}[kind]
         sold = stacks or max(1.0, round(rate / per_stack))

@@ -55,7 +55,9 @@ def score(files: Sequence[Path]) -> Scored:
         groups=("source", "chip", "node", "style", "area_kind"),
         fitted={"left_out": judged["left_out"], "final": judged["final"]},
         baseline_name="area by transistor density alone, power by the 16-bit peak alone",
-        notes=("Areas are of one logic die; an area listed without confirmation, or at another node, is die_area_other.",),
+        notes=(
+            "Areas are of one logic die; an area listed without confirmation, or at another node, is die_area_other.",
+        ),
     )
 
 
