@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from suanli.catalog._folder import DATA
+from suanli.catalog._folder import DATA, user_file
 from suanli.errors import InputError
+from suanli.files import read_text
+
+
+def fitted(kind: str) -> dict[str, Any]:
+    """Return the parameters of ``kind`` ("training", "ops", ...): fitted/KIND.json of the user's folder, else ours.
+
+    Raises InputError naming the fit script where there are none, or the file where it is no JSON.
+    """
+    own = user_file(f"fitted/{kind}.json")
+    path = own or DATA / "fitted" / f"{kind}.json"
+    if not path.is_file():
+        raise InputError(f"no fitted parameters for '{kind}'; 'python -m validation.fit.{kind}' writes them")
+    return _read(path)
 
 
 @cache
-def fitted(kind: str) -> dict[str, Any]:
-    """Return the parameters of ``kind`` ("training", "ops", ...) that its fit script stored.
-
-    Raises InputError naming the script where there are none.
-    """
-    path = DATA / "fitted" / f"{kind}.json"
-    if not path.is_file():
-        raise InputError(f"no fitted parameters for '{kind}'; 'python -m validation.fit.{kind}' writes them")
-    out: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        out = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
+    if not isinstance(out, dict):
+        raise InputError(f"{path}: expected an object with the key 'final'")
     return out
