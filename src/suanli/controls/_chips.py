@@ -109,6 +109,7 @@ def query_of_chip(
     activity: str = "export",
     ship_from: str = "US",
     facts: Mapping[str, Any] | None = None,
+    listed_party: str = "",
 ) -> Query:
     """Return the query "may ``chip`` go ``to`` a place for ``owner`` on ``date``".
 
@@ -137,6 +138,7 @@ def query_of_chip(
         designed_for_datacenter=datacenter_of(chip),
         end_user_hq=owner,
         ultimate_parent_hq=parent or "",
+        listed_party=listed_party,
         facts=stated,
         tpp_by_format=tpp_by_format(chip),
     )

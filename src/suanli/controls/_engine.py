@@ -221,7 +221,7 @@ def _hear(world: World, rule: Rule, clauses: tuple[Clause, ...], spoken: list[Sp
             if not quick and _maybe(world, clause) is True:
                 spoken.append(Spoken(rule, clause))
             continue
-        if done or not _sure(world, clause):
+        if done or _settled(world, clause) or not _sure(world, clause):
             continue
         done = True
         if clause.answer is not None:
@@ -234,6 +234,11 @@ def _hear(world: World, rule: Rule, clauses: tuple[Clause, ...], spoken: list[Sp
             world.fixed.update(fresh)
             spoken.append(Spoken(rule, clause))
     return answer
+
+
+def _settled(world: World, clause: Clause) -> bool:
+    """Return whether all that a clause would set is set already, so that its condition need not be asked."""
+    return bool(clause.sets) and not clause.replace and all(term in world.fixed for term, _ in clause.sets)
 
 
 def _sure(world: World, clause: Clause) -> bool:

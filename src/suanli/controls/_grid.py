@@ -149,7 +149,10 @@ def _hear(
     reach = acts & days
     undone = answer < 0
     for clause in clauses:
-        found = _test(grid, clause.when, reach, undone, doubts)
+        asked = undone
+        if clause.sets and not clause.replace:
+            asked = undone & np.logical_or.reduce([grid.fixed[term] == 0 for term, _ in clause.sets])
+        found = _test(grid, clause.when, reach, asked, doubts)
         if found.any():
             if clause.answer is not None:
                 _say(clause, found, answer)

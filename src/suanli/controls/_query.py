@@ -60,15 +60,19 @@ def query_of_row(row: Mapping[str, Any]) -> Query:
     return Query(facts=parse_facts(str(row.get("facts") or "")), **stated)
 
 
+_DERIVED = ("tpp", "die_area_mm2", "pd", "aggregate_tpp")
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A query made ready: numbers, sets of values that choices may take, names."""
+    """A query made ready: numbers, sets of values that choices may take, names; what is more than a default."""
 
     date: str
     numbers: Mapping[str, Number]
     values: Mapping[str, frozenset[str]]
     texts: Mapping[str, str]
     activity: str
+    stated: frozenset[str]
 
 
 def ready(query: Query, first_day: str) -> Known:
@@ -101,7 +105,17 @@ def ready(query: Query, first_day: str) -> Known:
         values["designer_parent_hq"] = values["designer_hq"]
     _parties(query.listed_party, values, texts)
     _arithmetic(stated, numbers, values)
-    return Known(query.date, numbers, values, texts, query.activity)
+    stated_names = frozenset(stated) | frozenset(n for n in _DERIVED if numbers[n] is not dom.UNKNOWN_NUMBER)
+    return Known(query.date, numbers, values, texts, query.activity, stated_names)
+
+
+def density(known: Known) -> Number | None:
+    """Return the performance density in TPP/mm²: TPP over area, the stated one without an area, None if planar."""
+    if known.values["nonplanar"] == {"0"}:
+        return None
+    if known.numbers["die_area_mm2"] is dom.UNKNOWN_NUMBER and known.numbers["pd"] is not dom.UNKNOWN_NUMBER:
+        return known.numbers["pd"]
+    return dom.divide(known.numbers["tpp"], known.numbers["die_area_mm2"])
 
 
 def _check_date(text: str, first_day: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from suanli.controls import _domains as dom
-from suanli.controls._book import RULESETS, Rulebook, Ruleset, epoch_of, live, load_rulebook
+from suanli.controls._book import RULESETS, Clause, Rulebook, Ruleset, epoch_of, live, load_rulebook
 from suanli.controls._depends import depends_on
 from suanli.controls._domains import Number, Range
-from suanli.controls._engine import Spoken, Verdict, decide
-from suanli.controls._query import Known, Query, ready
-from suanli.controls._vocabulary import columns
+from suanli.controls._engine import Spoken, UnsureError, Verdict, World, decide
+from suanli.controls._query import Known, Query, density, ready
 from suanli.errors import InputError, nearest
 from suanli.kinds import Remark, Ruling, Threshold
 
@@ -49,13 +49,13 @@ def screen(query: Query, *, ruleset: str = "as_enforced", rulebook: Rulebook | P
     verdicts = decide(book, known, rules)
     outcome, eccn, presumption = combine([(v.outcome, v.eccn, v.presumption) for v in verdicts])
     spoken = _unique(s for v in verdicts for s in v.spoken)
-    thresholds = _thresholds(query, known, book, rules, spoken)
+    thresholds = _thresholds(known, book, rules, verdicts)
     return Ruling(
         outcome=outcome,
         eccn=eccn,
         presumption=presumption,
         remarks=tuple(_remark(s) for s in spoken if s.clause.say),
-        arithmetic=_arithmetic(query, known, verdicts),
+        arithmetic=_arithmetic(query, known),
         thresholds=thresholds,
         confidence=_confidence(outcome, verdicts),
         contradictions=tuple(dict.fromkeys(s.clause.contradiction for s in spoken if s.clause.contradiction)),
@@ -100,15 +100,13 @@ def _confidence(outcome: str, verdicts: Sequence[Verdict]) -> str:
     return max(levels, key=_SURENESS.index)
 
 
-def _arithmetic(query: Query, known: Known, verdicts: Sequence[Verdict]) -> dict[str, float | None]:
+def _arithmetic(query: Query, known: Known) -> dict[str, float | None]:
     """Return the figures that count, by name; a range gives its ends, an unknown figure None."""
     out: dict[str, float | None] = {f"tpp of {fmt}": value for fmt, value in query.tpp_by_format.items()}
     figures: dict[str, Number] = {n: known.numbers[n] for n in ("tpp", "die_area_mm2")}
-    if "1" in known.values["nonplanar"] and verdicts:
-        stated_only = query.die_area_mm2 is None and query.pd is not None
-        figures["pd"] = known.numbers["pd"] if stated_only else dom.divide(figures["tpp"], figures["die_area_mm2"])
-        if query.die_area_mm2 is None and "attested_pd" in query.facts:
-            figures["pd"] = known.numbers["pd"]
+    pd = density(known)
+    if pd is not None:
+        figures["pd"] = pd
     optional = ("transfer_rate_gbs", "mem_bw_gbs", "hbm_density_gbs_mm2", "transistors_bn", "aggregate_tpp")
     figures.update((n, known.numbers[n]) for n in optional if known.numbers[n] is not dom.UNKNOWN_NUMBER)
     if {"transfer_rate_gbs", "mem_bw_gbs"} <= figures.keys():
@@ -126,20 +124,26 @@ def _arithmetic(query: Query, known: Known, verdicts: Sequence[Verdict]) -> dict
     return out
 
 
-def _thresholds(
-    query: Query, known: Known, book: Rulebook, ruleset: Ruleset, spoken: Sequence[Spoken]
-) -> tuple[Threshold, ...]:
-    """Return the limits of the rules in force that the stated figures can be held against, once each."""
-    stated = {n for n in columns() if getattr(query, n) not in (None, "")} | set(query.facts)
-    stated |= {"tpp"} if known.numbers["tpp"] is not dom.UNKNOWN_NUMBER else set()
-    stated |= {"pd"} if {"tpp", "die_area_mm2"} <= stated or "attested_pd" in stated else set()
-    stated |= {"listed_ownership"} if "listed_owner_shares" in stated else set()
+def _thresholds(known: Known, book: Rulebook, ruleset: Ruleset, verdicts: Sequence[Verdict]) -> tuple[Threshold, ...]:
+    """Return the limits that the stated figures can be held against, once each.
+
+    They are those of the rules that spoke and of the rules in force that would, were the figures other than they are.
+    """
+    stated = set(known.stated)
+    if {"tpp", "die_area_mm2"} <= stated or "pd" in stated:
+        stated.add("pd")
+    if "listed_owner_shares" in stated:
+        stated.add("listed_ownership")
     at = live(book, epoch_of(book, known.date), ruleset)
     reached = {p.name for p, _ in at.phases if known.activity in p.activities}
-    spoke = {s.rule.id for s in spoken if s.rule}
+    spoke = {s.rule.id for v in verdicts for s in v.spoken if s.rule}
+    blank = replace(known, numbers=dict.fromkeys(known.numbers, dom.UNKNOWN_NUMBER))
+    worlds = [World(blank, at, book, dict(v.terms)) for v in verdicts]
     out: dict[tuple[str, str, float], Threshold] = {}
     for rule in at.rules:
-        if rule.id not in spoke and not any(c.phase in reached for c in rule.clauses):
+        if rule.id not in spoke and not any(
+            _may_speak(w, c) for c in rule.clauses if c.phase in reached for w in worlds
+        ):
             continue
         for p in rule.parameters:
             names = p.fact.split(" + ")
@@ -154,13 +158,18 @@ def _thresholds(
     return tuple(out.values())
 
 
+def _may_speak(world: World, clause: Clause) -> bool:
+    try:
+        return clause.when.test(world) is not False
+    except UnsureError:
+        return True
+
+
 def _value(names: Sequence[str], known: Known) -> float | None:
     total: Number = 0.0
     for name in names:
-        part = known.numbers[name]
-        if name == "pd" and known.numbers["die_area_mm2"] is not dom.UNKNOWN_NUMBER:
-            part = dom.divide(known.numbers["tpp"], known.numbers["die_area_mm2"])
-        if name == "pd" and "1" not in known.values["nonplanar"]:
+        part = density(known) if name == "pd" else known.numbers[name]
+        if part is None:
             return None
         total = dom.add(total, part)
     return None if isinstance(total, Range) else total

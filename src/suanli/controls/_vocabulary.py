@@ -13,6 +13,8 @@ from suanli.catalog import rulebook_path
 from suanli.controls._domains import Range
 from suanli.errors import InputError, nearest, unknown_name
 
+_FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -70,6 +72,13 @@ def activities() -> Mapping[str, str]:
 
 
 @cache
+def outcome_texts() -> Mapping[str, str]:
+    """Return each outcome in plain words."""
+    found: Mapping[str, str] = _packaged("facts.json")["outcomes"]
+    return found
+
+
+@cache
 def countries() -> Mapping[str, str]:
     """Return ISO 3166-1 alpha-2 code -> name."""
     found: Mapping[str, str] = _packaged("countries.json")["names"]
@@ -122,9 +131,9 @@ def parse_fact(name: str, text: str) -> Any:
     if fact.kind == "numbers":
         return tuple(_number(name, part) for part in text.split("|"))
     if fact.kind == "flag":
-        if text not in {"0", "1"}:
+        if text not in _FLAGS:
             raise InputError(f"fact {name}: '{text}' is neither 0 nor 1")
-        return int(text)
+        return _FLAGS[text]
     if fact.kind == "country":
         return country(text)
     if fact.kind == "choice" and text not in fact.values:
