@@ -133,6 +133,7 @@ def test_the_users_folder_takes_precedence(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("SUANLI_CATALOG", str(tmp_path))
     assert chip("NVIDIA H100-SXM-80GB").tdp_w == 600.0
     assert resolve_chip("My chip").id == "my-chip"
+    assert resolve_chip("8x my_chip 80GB").id == "my-chip"
     assert chips()[0].id == "h100-sxm"
     quoted = price("h100", 2025)
     assert quoted is not None

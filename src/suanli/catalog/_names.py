@@ -15,7 +15,6 @@ LONGEST = 6  # words that together may spell one core name ("rtx pro 6000 blackw
 MEMORY_TOLERANCE = 0.08  # 192 GB and 180 GB of the same package are one chip; 96 GB and 80 GB are two
 POWER_TOLERANCE = 0.10
 VARIANTS = (0.4, 2.0)  # memory sizes beyond these shares of a row are the host's or a whole node's
-FORMS = {"sxm": "sxm", "pcie": "pcie", "nvl": "nvl", "oam": "oam"}
 
 _MARKS = re.compile(r"[®™©]|\((?:r|tm|c)\)", re.IGNORECASE)
 _RATE = re.compile(r"\d[\d.,]*\s*[kmgt]b/s", re.IGNORECASE)
@@ -64,14 +63,17 @@ def compact(text: str) -> str:
 def resolve(text: str, chips: Mapping[str, Chip], names: Sequence[Name]) -> Resolution:
     """Return which of ``chips`` ``text`` means. Raises UnknownNameError where it names none.
 
-    An exact id or name wins; else the longest core name in the text, then its board, memory and power.
+    An exact id or name wins; else the first core name in the text, then its board, memory and power. A chip that has
+    no row among ``names`` (a user's) is found by its id as core name.
     """
     exact = _exact(text, chips)
     if exact:
         return Resolution(exact, f"'{text}' is {chips[exact].name}", base=exact)
     spelling = _read(text)
     by_core: dict[str, list[Name]] = {}
-    for name in (n for n in names if n.chip in chips):
+    named = {n.chip for n in names}
+    own = [Name(compact(c), c, "") for c in chips if c not in named]
+    for name in (n for n in [*own, *names] if n.chip in chips):
         by_core.setdefault(name.core, []).append(name)
     core = _core(spelling.words, by_core)
     if core is None:
@@ -91,10 +93,10 @@ def _exact(text: str, chips: Mapping[str, Chip]) -> str | None:
 
 def _read(text: str) -> _Spelling:
     plain = _RATE.sub(" ", _MARKS.sub(" ", text))
-    plain = re.sub(r"[_]", " ", plain.casefold())
+    plain = plain.casefold().replace("_", " ")
     plain = _COUNT.sub(" ", plain)
     plain = re.sub(r"[^a-z0-9.]+", " ", plain)
-    forms = [FORMS[kind] for kind, digits in _FORM.findall(plain) if not (kind == "nvl" and digits)]
+    forms = [kind for kind, digits in _FORM.findall(plain) if not (kind == "nvl" and digits)]  # NVL72 is a rack
     memory = _MEMORY.search(plain)
     power = _POWER.search(plain)
     bare = _POWER.sub(" ", _MEMORY.sub(" ", _FORM.sub(" ", plain)))
