@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -149,8 +149,9 @@ class Build(Strict):
     pot: str | None = None
     stages: list[Stage] = Field(min_length=1)
     odds_second: Share = Field(description="chance that the second try succeeds")
-    unit_cost: Literal["design"] | Any = Field(default="design", description="'design': from the cost model")
-    margin: Annotated[Fig, In("1", 0.0, 10.0)] = Field(description="partner's margin on cost")
+    margin: Annotated[Fig, In("1", 0.0, 10.0)] | None = Field(
+        default=None, description="partner's margin on the cost model's cost; absent: the price model's"
+    )
     wafer_starts: Annotated[Fig, In("wafer/month")] = Field(description="most wafers a month")
     sunk: Share | None = Field(default=None, description="share of the NRE already spent at the view's date")
 

@@ -45,6 +45,10 @@ class Service(Strict):
     output_tokens: Annotated[Fig, In("1", 0.0)] | None = Field(default=None, description="answer of a request")
     ttft: Annotated[Fig, In("s")] | None = None
     tpot: Annotated[Fig, In("s")] | None = None
+    latency: Annotated[Fig, In("s")] | None = Field(default=None, description="limit of a picture, clip or ranking")
+    height: int | None = Field(default=None, ge=1, description="pixels of a picture or clip")
+    width: int | None = Field(default=None, ge=1, description="pixels of a picture or clip")
+    frames: int | None = Field(default=None, ge=1, description="frames of a clip")
     percentile: Annotated[Fig, In("1", 0.0, 1.0)] | None = None
     prefix_hit: Share | None = None
     precision: str = "bf16"

@@ -1,0 +1,190 @@
+"""One screen for a director: what to order, build, lease and run; what it costs; what the rules take; what binds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from suanli.cli.common import table
+from suanli.quantities import show, show_money
+
+Body = Mapping[str, Any]
+
+
+def summary(body: Body) -> Iterator[Any]:
+    """Yield what to print of a plan, in order."""
+    main = body["plans"][f"{body['main']['view']}/{body['main']['variant']}"]
+    yield Text(body["title"], style="bold")
+    yield Text(body["label"], style="yellow")
+    yield _orders(body, main)
+    yield _plans(body)
+    yield from _runs(body)
+    yield _money(main)
+    yield _unit_costs(body)
+    yield _screened(body)
+    yield _binding(main)
+    yield _futures(body, main)
+    yield Text(_worth(body))
+
+
+def _orders(body: Body, main: Body) -> Table:
+    quarters = sorted({o["quarter"] for o in main["orders"]} | {w["quarter"] for w in main["works"]})
+    years = sorted({q[:4] for q in quarters})
+    shown = [q for q in quarters if q[:4] in years[:2]] + list(years[2:])
+    rows: dict[str, dict[str, float]] = {}
+    for order in main["orders"]:
+        name = {"buy": "order", "lease": "lease", "build": "make"}[order["way"]] + " " + order["offer"]
+        _add(rows, name, order["quarter"], shown, order["chips"])
+    for work in main["works"]:
+        unit = " (MW)" if work["unit"] == "MW" else ""
+        _add(rows, f"build {work['what']}{unit}", work["quarter"], shown, work["amount"])
+    title = f"Orders by quarter, {_view(body)['title']}, budget {body['main']['variant']} (chips ordered)"
+    cells = [[name, *[f"{v[q]:,.0f}" if v.get(q, 0) >= 0.5 else "" for q in shown]] for name, v in rows.items()]
+    return table(title, ["", *shown], cells, right=shown)
+
+
+def _add(rows: dict[str, dict[str, float]], name: str, quarter: str, shown: list[str], value: float) -> None:
+    column = quarter if quarter in shown else quarter[:4]
+    rows.setdefault(name, {})[column] = rows.setdefault(name, {}).get(column, 0.0) + value
+
+
+def _view(body: Body) -> Body:
+    found: Body = next(v for v in body["views"] if v["id"] == body["main"]["view"])
+    return found
+
+
+def _plans(body: Body) -> Table:
+    titles = {v["id"]: v["title"] for v in body["views"]}
+    rows = []
+    for key, plan in body["plans"].items():
+        view, variant = key.split("/")
+        cost, served = plan["cost"], plan["served"]
+        gaps = [f"{s['year']}: {_share(s['reached'])}" for s in plan["shares"]]
+        rows.append(
+            [
+                titles[view], variant, show(served["share"], "%"),
+                f"{show(served['p10'], '%')} to {show(served['p90'], '%')}", show_money(cost["usd"], "USD"),
+                ", ".join(gaps),
+            ]
+        )  # fmt: skip
+    return table(
+        "What each budget and each state of the rules means",
+        ("view", "budget", "served", "p10 to p90", "expected cost", "domestic share"),
+        rows,
+        right=("served", "expected cost"),
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def _runs(body: Body) -> Iterator[Any]:
+    for view in body["views"]:
+        plan = body["plans"][f"{view['id']}/{body['main']['variant']}"]
+        for run in plan["runs"]:
+            when = run["finish"] or "not done in half of the futures"
+            yield Text(
+                f"{run['name']} ({view['title']}): done {when}, in {run['odds']:.0%} of futures by {run['deadline']}; "
+                f"expected loss {run['loss']:.3f} nats a token ({run['loss_p10']:.3f} to {run['loss_p90']:.3f})"
+                if run["loss"] is not None
+                else f"{run['name']} ({view['title']}): no chip may train it under these rules"
+            )
+
+
+def _money(main: Body) -> Table:
+    rows = [
+        [m["pot"], str(m["year"]), _usd(m["budget"]), _usd(m["committed"]), _usd(m["planned"]), _usd(m["left"])]
+        for m in main["money"]
+        if m["budget"] is not None and m["year"] >= 2025
+    ]
+    return table(
+        "Money", ("pot", "year", "budget", "committed", "planned", "left"), rows,
+        right=("year", "budget", "committed", "planned", "left"),
+    )  # fmt: skip
+
+
+def _usd(value: float | None) -> str:
+    return "unlimited" if value is None else show_money(max(value, 0.0) if abs(value) < 1.0 else value, "USD")
+
+
+def _unit_costs(body: Body) -> Table:
+    chips: dict[str, dict[str, str]] = {}
+    services: list[str] = []
+    for row in body["unit_costs"]:
+        if not row["unit"].startswith("USD per million"):
+            continue
+        if row["service"] not in services:
+            services.append(row["service"])
+        name = f"{row['chip']}, {'leased' if row['way'] == 'lease' else 'owned'}"
+        chips.setdefault(name, {}).setdefault(row["service"], f"{row['usd']:.2f} ({row['p10']:.2f}-{row['p90']:.2f})")
+    rows = [[name, *[v.get(s, "") for s in services]] for name, v in chips.items()]
+    return table("USD per million output tokens (80 % interval)", ["chip", *services], rows, right=services)
+
+
+def _screened(body: Body) -> Table:
+    seen: dict[tuple[str, str, str], list[str]] = {}
+    for e in body["screened"]:
+        seen.setdefault((e["offer"], e["act"].split(": ")[1], e["rule"]), []).append(f"{e['view']} from {e['since']}")
+    rows = []
+    for (offer, act, rule), views in list(seen.items())[:14]:
+        entry = next(e for e in body["screened"] if e["offer"] == offer and e["rule"] == rule)
+        rows.append([offer, act, entry["outcome"], rule, "; ".join(dict.fromkeys(views))])
+    return table("Screened out", ("offer or stock", "act", "ruling", "rule", "from"), rows)
+
+
+def _binding(main: Body) -> Table:
+    best: dict[tuple[str, str], Body] = {}
+    for b in main["binding"]:
+        best.setdefault((b["family"], b["subject"]), b)
+    rows = [[b["sentence"], f"{show_money(b['worth'], 'USD')} / {b['per']}"] for b in list(best.values())[:7]]
+    return table("What binds, and what one more unit saves", ("limit", "worth"), rows, right=("worth",))
+
+
+def _futures(body: Body, main: Body) -> Table:
+    rows = [
+        [f"{s['probability']:.0%}", show(s["served"], "%"), show_money(s["cost"], "USD"),
+         "" if s["regret"] is None else show_money(s["regret"], "USD"), _short(s["scenario"])]
+        for s in main["scenarios"]
+    ]  # fmt: skip
+    w = body["worth"]
+    title = f"The plan in each future ({w['kept']} kept of {w['joint']} joint ones, error {w['reduction_error']:.0%})"
+    return table(
+        title, ("odds", "served", "cost", "regret", "future"), rows, right=("odds", "served", "cost", "regret")
+    )
+
+
+def _short(name: str) -> str:
+    parts = [p.split(": ", 1)[-1] for p in name.split("; ")]
+    text = "; ".join(parts)
+    return text if len(text) <= 110 else text[:107] + "..."
+
+
+def _worth(body: Body) -> str:
+    w, t = body["worth"], body["trial"]
+    told = (
+        f"Planning on futures saves {show_money(w['vss'], 'USD')} against a plan on expected values (VSS); knowing the "
+        f"future would save {show_money(w['evpi'], 'USD')} more (EVPI)."
+    )
+    if t is not None:
+        told += (
+            f" On {t['fresh']} fresh futures the plan costs {show_money(t['plan'], 'USD')}, the other "
+            f"{show_money(t['deterministic'], 'USD')}; it is better in {t['better_in']:.0%}."
+        )
+    return told
+
+
+def difference(body: Body) -> Iterator[Any]:
+    """Yield what to print of the difference of two plans."""
+    yield table(
+        f"{body['b']} less {body['a']}",
+        ("figure", "a", "b", "change"),
+        [
+            [r["figure"], show(r["a"], r["unit"]), show(r["b"], r["unit"]), show(r["change"], r["unit"])]
+            for r in body["rows"]
+        ],
+        right=("a", "b", "change"),
+    )

@@ -1,0 +1,131 @@
+"""``suanli plan CASE``: what to order, build, lease and run, under dated rules and many futures."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from suanli.cli.common import JsonPath, console, emit_json
+from suanli.errors import InputError
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``plan`` to the application."""
+    app.command("plan", help="Find the cheapest robust path of what to build, buy and lease for a case.")(plan)
+
+
+def plan(
+    case: Annotated[str, typer.Argument(metavar="CASE", help="A case folder, the name of a shipped case, or 'diff'.")],
+    others: Annotated[
+        list[str] | None, typer.Argument(metavar="[A B]", help="With 'diff': two folders with plans.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the plan; default results/CASE.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help="Plan with what was known on this day only.")
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--budget", metavar="B", help="A variant of the case, or POT:YEAR=MONEY, e.g. 'abroad:2025=USD 7 bn'."
+        ),
+    ] = None,
+    scenarios: Annotated[
+        int | None, typer.Option("--scenarios", min=1, max=500, help="Joint futures kept; default as the case says.")
+    ] = None,
+    fresh: Annotated[int, typer.Option("--fresh", min=0, max=5000, help="Fresh futures for the test.")] = 48,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the fresh futures.")] = 1,
+    export: Annotated[
+        str | None, typer.Option("--export", metavar="KIND", help="Write the tables too as 'csv' or 'xlsx'.")
+    ] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Plan a case, print what a director needs, and write report, plan.json and tables."""
+    if case == "diff":
+        _diff(others or [], json_path)
+        return
+    if others:
+        raise InputError(f"plan takes one case, found also '{others[0]}'")
+    from suanli import fleet
+
+    loaded = fleet.load_case(case)
+    asked = fleet.Options(
+        scenarios=scenarios,
+        seed=seed,
+        fresh=fresh,
+        as_of=_day(as_of),
+        budget=fleet.budget_variant(loaded.spec, budget) if budget else None,
+    )
+    folder = out if out is not None else Path("results") / loaded.name
+    fleet.check_writable(folder)
+    with _Progress() as progress:
+        found = fleet.solve(loaded, options=asked, progress=progress.tell)
+        progress.tell("report and tables", 0.97)
+        body = fleet.write_plan(found, folder, finish=_report, export=export)
+    from suanli.cli._plan_summary import summary
+
+    screen = console(json_path)
+    for part in summary(body):
+        screen.print(part)
+    screen.print(f"[dim]Written to {folder}: report.html, plan.json, tables. Ask: suanli explain {folder} FIGURE[/dim]")
+    emit_json(json_path, body)
+
+
+def _report(folder: Path) -> None:
+    """Write report.html beside the plan."""
+    from suanli.reports import write_report
+
+    write_report(folder)
+
+
+def _day(text: str | None) -> dt.date | None:
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"--as-of: '{text}' is not a date such as 2025-01-22") from error
+
+
+def _diff(folders: list[str], json_path: str | None) -> None:
+    from suanli import fleet
+    from suanli.cli._plan_summary import difference
+
+    if len(folders) != 2:
+        raise InputError("plan diff takes two folders with plans: suanli plan diff A B")
+    body = fleet.diff(Path(folders[0]), Path(folders[1]))
+    screen = console(json_path)
+    for part in difference(body):
+        screen.print(part)
+    emit_json(json_path, body)
+
+
+class _Progress:
+    """A bar on standard error while the plan is made."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True),
+            transient=True,
+        )  # fmt: skip
+        self._task: Any = None
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        self._task = self._bar.add_task("reading", total=1.0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, text: str, share: float) -> None:
+        """Show what is being done; the bar never goes back."""
+        done = max(share, self._bar.tasks[0].completed)
+        self._bar.update(self._task, description=text[:48].ljust(48), completed=done)

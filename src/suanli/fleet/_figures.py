@@ -1,0 +1,320 @@
+"""Every figure of a plan with its value, unit, formula and inputs, down to sourced values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.fleet._costs import short_cost
+from suanli.fleet._plan import Outlook, Plan
+from suanli.fleet._provenance import Node, serve_figure, sourced, train_figure
+from suanli.fleet._results import Row, grouped, spread
+from suanli.fleet._solve import Solved, served_share
+from suanli.fleet._units import unit_costs
+from suanli.fleet.mathematics._base import ABSENT
+from suanli.sources import Figure
+
+Array = NDArray[np.float64]
+SOLUTION = "solution of the two-stage programme (docs/mathematics.md) over the futures of the view"
+SERVED = "worth of requests served over worth of those asked for"
+SERVED_YEAR = "mean over the year's months and the futures of requests served over asked for"
+DRAWN = f"drawn on the pot in the year: {SOLUTION}"
+SHARE = "chip spending with the group over all chip spending of the pot"
+ORDERED = f"chips ordered in the quarter: {SOLUTION}"
+ODDS = "probability of the futures in which the run is done by its deadline"
+DONE = "part of the run's tokens trained by its deadline, mean over the futures"
+VSS = "value of the stochastic solution: mean cost of the plan made on expected values less that of this plan"
+EVPI = "expected value of perfect information: mean cost of this plan less the mean of the best with each future known"
+REGRET = "mean over the futures of cost less the best with that future known"
+
+
+def figures_of(plan: Plan, every: Mapping[tuple[str, str], Mapping[str, list[Row]]]) -> dict[str, Figure]:
+    """Return the figures of a plan by key; ``every`` holds the tables of each (view, variant)."""
+    out: dict[str, Figure] = {}
+
+    def add(figure: Figure) -> Figure:
+        out[figure.name] = figure
+        return figure
+
+    for service, chip in plan.tables.serve:
+        add(serve_figure(plan.case.spec, plan.tables, service, chip))
+    for run, chip in plan.tables.train:
+        add(train_figure(plan.case.spec, plan.tables, run, chip))
+    for outlook in plan.outlooks:
+        for variant in plan.variants:
+            _plan_figures(plan, outlook, variant.id, every[outlook.view.id, variant.id], add, out)
+    for _, figure in unit_costs(plan, plan.outlooks[0], plan.variants[0].id):
+        add(figure)
+    _worth_figures(plan, add, out)
+    _differences(plan, add, out)
+    return out
+
+
+def _plan_figures(
+    plan: Plan, outlook: Outlook, variant: str, tables: Mapping[str, list[Row]], add: Any, out: dict[str, Figure]
+) -> None:
+    solved, spec = outlook.plans[variant], outlook.spec
+    prefix = f"{outlook.view.id}.{variant}"
+    budgets = budget_inputs(outlook, variant, plan)
+    parts = cost_parts(solved)
+    inputs: dict[str, Node] = {}
+    for name, values in parts.items():
+        mean, low, high = spread(values * 1e6, solved.program.setting.futures.probability)
+        inputs[name] = add(
+            Figure(f"{prefix}.cost.{name}", mean, "USD", f"expected {name}: {SOLUTION}", budgets, low, high)
+        )
+    mean, low, high = spread(solved.costs * 1e6, solved.program.setting.futures.probability)
+    add(Figure(f"{prefix}.cost", mean, "USD", "sum of its parts, discounted, mean over the futures", inputs, low, high))
+    share = spread(served_share(solved.program, solved.answer.x), solved.program.setting.futures.probability)
+    demands = {s.id: sourced(spec, f"demand.{s.id}", _last_point(s), "") for s in spec.services}
+    add(
+        Figure(
+            f"{prefix}.served",
+            share[0],
+            "%",
+            SERVED,
+            {**demands, **budgets},
+            share[1],
+            share[2],
+        )
+    )
+    _order_figures(outlook, variant, tables, add, prefix, budgets)
+    for (service, year), yearly in _by_year(tables["service"]).items():
+        rates = {k: out[k] for k in out if k.startswith(f"rate.{service}.")}
+        add(
+            Figure(
+                f"{prefix}.served.{service}.{year}",
+                yearly[0],
+                "%",
+                SERVED_YEAR,
+                {**rates, f"demand.{service}": demands[service]},
+                yearly[1],
+                yearly[2],
+            )
+        )
+    for row in tables["money"]:
+        add(
+            Figure(
+                f"{prefix}.money.{row['pot']}.{row['year']}",
+                row["planned"],
+                "USD",
+                DRAWN,
+                {k: v for k, v in budgets.items() if k.startswith(f"budget.{row['pot']}")},
+            )
+        )
+    for row in tables["share"]:
+        if row["reached"] is not None:
+            stated = next(s for s in spec.shares if s.id == row["share"])
+            add(
+                Figure(
+                    f"{prefix}.share.{row['share']}.{row['year']}",
+                    row["reached"],
+                    "%",
+                    SHARE,
+                    {"target": sourced(spec, f"share.{stated.id}", stated.minimum, "%")},
+                )
+            )
+    _run_figures(outlook, tables, add, out, prefix)
+
+
+def _order_figures(
+    outlook: Outlook, variant: str, tables: Mapping[str, list[Row]], add: Any, prefix: str, budgets: dict[str, Node]
+) -> None:
+    del variant
+    offers = {o.id: o for o in outlook.spec.offers}
+    for (offer, quarter), chips in grouped(tables["orders"], ("offer", "quarter"), "chips"):
+        inputs: dict[str, Node] = dict(budgets)
+        stated = offers[offer]
+        for i, point in enumerate(stated.prices):
+            figure = point.price if point.price is not None else point.rent
+            if figure is not None:
+                inputs[f"price {i + 1}"] = sourced(outlook.spec, f"{offer}.price.{point.since}", figure, figure.code)
+        for step in stated.delivery:
+            inputs[f"delivered by month {step.months}"] = sourced(
+                outlook.spec, f"{offer}.delivery.{step.months}", step.share, "%"
+            )
+        add(Figure(f"{prefix}.orders.{offer}.{quarter}", chips, "chip", ORDERED, inputs))
+
+
+def _run_figures(
+    outlook: Outlook, tables: Mapping[str, list[Row]], add: Any, out: dict[str, Figure], prefix: str
+) -> None:
+    for run in outlook.spec.runs:
+        rows = [r for r in tables["training"] if r["run"] == run.id]
+        odds = sum(r["probability"] for r in rows if r["finish"])
+        done = sum(r["probability"] * r["done"] for r in rows)
+        rates = {k: out[k] for k in out if k.startswith(f"rate.{run.id}.")}
+        inputs: dict[str, Node] = dict(rates)
+        if run.tokens != "compute-optimal":
+            inputs["tokens"] = sourced(outlook.spec, f"{run.id}.tokens", run.tokens, "token")
+        inputs["experiments"] = sourced(outlook.spec, f"{run.id}.experiments", run.experiments, "")
+        add(
+            Figure(
+                f"{prefix}.run.{run.id}.odds",
+                odds,
+                "%",
+                ODDS,
+                inputs,
+            )
+        )
+        add(
+            Figure(
+                f"{prefix}.run.{run.id}.done",
+                done,
+                "%",
+                DONE,
+                inputs,
+            )
+        )
+
+
+def _worth_figures(plan: Plan, add: Any, out: dict[str, Figure]) -> None:
+    w = plan.worth
+    main = {"cost of the plan": out[f"{plan.outlooks[0].view.id}.{plan.variants[0].id}.cost"]}
+    f = plan.main.program.setting.futures
+    add(
+        Figure(
+            "worth.vss",
+            w.vss * 1e6,
+            "USD",
+            VSS,
+            main,
+        )
+    )
+    add(
+        Figure(
+            "worth.evpi",
+            w.evpi * 1e6,
+            "USD",
+            EVPI,
+            main,
+        )
+    )
+    mean, low, high = spread(w.regret * 1e6, f.probability)
+    add(
+        Figure(
+            "worth.regret",
+            mean,
+            "USD",
+            REGRET,
+            main,
+            low,
+            high,
+        )
+    )
+    add(
+        Figure(
+            "worth.reduction_error",
+            f.error,
+            "%",
+            f"transport distance of {f.n} futures from {f.joint} joint ones, over that of one",
+            {},
+        )
+    )
+    if plan.trial is not None:
+        t = plan.trial
+        equal = np.full(len(t.costs), 1.0 / len(t.costs))
+        for name, values in (("plan", t.costs), ("deterministic", t.deterministic)):
+            mean, low, high = spread(values * 1e6, equal)
+            add(
+                Figure(
+                    f"trial.{name}",
+                    mean,
+                    "USD",
+                    f"mean cost over {len(values)} fresh futures, first stage held",
+                    main,
+                    low,
+                    high,
+                )
+            )
+        gain, low, high = spread((t.deterministic - t.costs) * 1e6, equal)
+        add(
+            Figure(
+                "trial.gain",
+                gain,
+                "USD",
+                "what the plan saves on fresh futures over the one made on expected values",
+                main,
+                low,
+                high,
+            )
+        )
+
+
+def _differences(plan: Plan, add: Any, out: dict[str, Figure]) -> None:
+    """Add what the rules of a later view cost: its plan's cost and service against the first view's."""
+    first = plan.outlooks[0]
+    for outlook in plan.outlooks[1:]:
+        for variant in plan.variants:
+            a, b = f"{first.view.id}.{variant.id}", f"{outlook.view.id}.{variant.id}"
+            for what, unit in (("served", "%"), ("cost", "USD")):
+                add(
+                    Figure(
+                        f"{b}.{what}.change",
+                        out[f"{b}.{what}"].value - out[f"{a}.{what}"].value,
+                        unit,
+                        f"{what} {outlook.view.title} less {what} {first.view.title}",
+                        {"later": out[f"{b}.{what}"], "earlier": out[f"{a}.{what}"]},
+                    )
+                )
+
+
+def budget_inputs(outlook: Outlook, variant: str, plan: Plan) -> dict[str, Node]:
+    """Return the budgets in force under a variant as sourced values."""
+    chosen = next((v for v in plan.variants if v.id == variant), None)
+    out: dict[str, Node] = {}
+    for pot in outlook.spec.pots:
+        amounts = {b.year: b.amount for b in pot.budgets}
+        if chosen is not None:
+            amounts |= {b.year: b.amount for b in chosen.budgets.get(pot.id, [])}
+        for year, amount in sorted(amounts.items()):
+            out[f"budget.{pot.id}.{year}"] = sourced(outlook.spec, f"budget.{pot.id}.{year}", amount, "money")
+    return out
+
+
+def cost_parts(solved: Solved) -> dict[str, Array]:
+    """Return the cost of every scenario in MUSD by part; the parts add up to the cost."""
+    p, x = solved.program, solved.answer.x
+    c = p.setting.columns
+    parts: dict[str, Sequence[NDArray[np.int64]]] = {
+        "orders": [c.order[j] for j in range(p.setting.grid.J) if not p.setting.grid.lines[j].leased],
+        "leases": [c.order[j] for j in range(p.setting.grid.J) if p.setting.grid.lines[j].leased]
+        + [c.use.ravel(), *[v.ravel() for v in c.train.values()]],
+        "power of new machines": list(c.stock.values()),
+        "sites": [c.power.ravel()],
+        "projects": [c.project],
+        "unserved requests": [c.short.ravel()],
+        "unfinished runs": [c.miss.ravel()],
+        "missing shares": [c.gap.ravel()],
+    }
+    out: dict[str, Array] = {"machines there already": p.fixed.copy()}
+    for name, groups in parts.items():
+        columns = np.concatenate([np.asarray(g).ravel() for g in groups]) if groups else np.zeros(0, dtype=np.int64)
+        columns = columns[columns != ABSENT]
+        held = np.zeros(c.n)
+        held[columns] = x[columns]
+        out[name] = np.asarray(p.costs @ held)
+    return out
+
+
+def unserved_cost(solved: Solved, w: int) -> Array:
+    """Return [T]: discounted MUSD a month of leaving one service's largest demand unserved."""
+    return short_cost(solved.program.setting, w)
+
+
+def _by_year(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[float, float, float]]:
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["service"], row["month"][:4]), []).append(row)
+    return {
+        key: tuple(float(np.mean([r[name] for r in group])) for name in ("served", "served_p10", "served_p90"))  # type: ignore[misc]
+        for key, group in found.items()
+    }
+
+
+def _last_point(service: Any) -> Any:
+    point = service.demand[-1]
+    return point.users if point.users is not None else point.rate

@@ -1,0 +1,220 @@
+"""The plan of a case: views, budget variants, what planning on futures is worth, and the way there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from suanli.errors import InputError
+from suanli.fleet._build import as_known, grid_of, shares_of, view_of
+from suanli.fleet._case import Case
+from suanli.fleet._engines import Tables, bills_of, rates_of, run_tokens, tables_of
+from suanli.fleet._figure import month_of, ordinal
+from suanli.fleet._grid import Bills, Grid, Rates
+from suanli.fleet._lines import Line, lines_of, month_list
+from suanli.fleet._scenarios import Futures, fresh, reduced
+from suanli.fleet._schema import CaseSpec, Variant, View
+from suanli.fleet._screening import Screening, screening
+from suanli.fleet._solve import (
+    Alternative,
+    Solved,
+    Trial,
+    Worth,
+    alternatives,
+    deterministic,
+    solve_plan,
+    trial,
+    worth,
+)
+from suanli.fleet.mathematics import Shares
+
+Progress = Callable[[str, float], None]
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a run was asked for."""
+
+    scenarios: int | None = None
+    seed: int = 1
+    fresh: int = 48
+    slack: float = 0.02
+    budget: Variant | None = None
+    as_of: dt.date | None = None
+    explain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """One view of the case: what is known, which lines there are, their rulings, and the plans by budget variant."""
+
+    view: View
+    spec: CaseSpec
+    lines: tuple[Line, ...]
+    left_out: tuple[tuple[str, str], ...]
+    screening: Screening
+    bills: Bills
+    rates: Rates
+    futures: Futures
+    shares: tuple[Shares, ...]
+    plans: Mapping[str, Solved]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A case's plan: outlooks, engine tables, and for the first view and budget what planning on futures is worth."""
+
+    case: Case
+    options: Options
+    tables: Tables
+    outlooks: tuple[Outlook, ...]
+    variants: tuple[Variant, ...]
+    mean_plan: Solved
+    worth: Worth
+    trial: Trial | None
+    alternatives: tuple[Alternative, ...]
+    seconds: Mapping[str, float]
+
+    @property
+    def main(self) -> Solved:
+        """The plan of the first view and the first budget."""
+        return self.outlooks[0].plans[self.variants[0].id]
+
+
+def solve(case: Case, *, options: Options | None = None, progress: Progress = lambda _text, _share: None) -> Plan:
+    """Return the plan of ``case``.
+
+    Raises InfeasibleError that names colliding limits, InputError for options that name nothing in the case.
+    """
+    asked = options or Options()
+    clock = _Clock()
+    views = views_of(case.spec, asked)
+    variants = variants_of(case.spec, asked)
+    progress("rates of every chip and workload", 0.02)
+    tables = tables_of(case.spec, lambda text: progress(text, 0.05))
+    clock.lap("engine tables")
+    outlooks = []
+    for i, view in enumerate(views):
+        progress(f"rulings {view.title}", 0.35 + 0.05 * i)
+        base = outlook(case.spec, view, tables, asked)
+        clock.lap("rulings and futures")
+        plans = {}
+        for variant in variants:
+            progress(f"plan {view.title}, {variant.id}", 0.4 + 0.1 * i)
+            plans[variant.id] = solve_outlook(base, tables, variant)
+        clock.lap("plans")
+        outlooks.append(replace(base, plans=plans))
+    first = outlooks[0]
+    main = first.plans[variants[0].id]
+    progress("the plan on expected values", 0.6)
+    mean_plan = deterministic(main.grid, first.rates, first.futures, first.shares)
+    value = worth(main, first.rates, first.futures, first.shares, mean_plan, lambda text: progress(text, 0.7))
+    clock.lap("worth of planning")
+    progress("fresh futures", 0.85)
+    tried = _trial(first, main, mean_plan, asked)
+    clock.lap("fresh futures")
+    progress("near-optimal alternatives", 0.95)
+    near = alternatives(main, slack=asked.slack) if asked.explain else ()
+    clock.lap("alternatives")
+    return Plan(
+        case=case, options=asked, tables=tables, outlooks=tuple(outlooks), variants=variants, mean_plan=mean_plan,
+        worth=value, trial=tried, alternatives=near, seconds=dict(clock.laps),
+    )  # fmt: skip
+
+
+class _Clock:
+    """Seconds spent in each part of a run."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
+        self._last = now
+
+
+def views_of(spec: CaseSpec, options: Options) -> tuple[View, ...]:
+    """Return the views of a run: the case's, or the one that ``as_of`` makes."""
+    if options.as_of is None:
+        return tuple(spec.views)
+    month = month_of(ordinal(options.as_of.strftime("%Y-%m")) + 1)
+    first, last = spec.horizon.first, spec.horizon.last
+    if not ordinal(first) <= ordinal(month) <= ordinal(last):
+        raise InputError(f"--as-of {options.as_of}: its next month {month} is outside the horizon {first} to {last}")
+    day = options.as_of
+    return (
+        View(id=f"as-of-{day}", title=f"as known on {day}", known_to=day, orders_from=month, ruleset="as_enforced"),
+    )
+
+
+def variants_of(spec: CaseSpec, options: Options) -> tuple[Variant, ...]:
+    """Return the budget variants of a run: the one asked for, else the case's, else the budgets as stated."""
+    if options.budget is not None:
+        return (options.budget,)
+    return tuple(spec.variants) or (Variant(id=BASE, title="the budgets as stated", budgets={}),)
+
+
+def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options) -> Outlook:
+    """Return what a view knows: lines with rates, rulings, bills, futures; no plans yet."""
+    known = as_known(spec, view)
+    months = month_list(known)
+    every = lines_of(known, dict(tables.names))
+    rated = {chip for _, chip in (*tables.serve, *tables.train)}
+    lines = tuple(x for x in every if x.chip in rated)
+    left_out = tuple((x.id, "no rate of its chip is known for any workload") for x in every if x.chip not in rated)
+    n = options.scenarios or known.risk.scenarios
+    bills = bills_of(known, lines, tables)
+    ruled = screening(known, view, every, tables.chips, months)
+    keep = [i for i, x in enumerate(every) if x.chip in rated]
+    ruled = replace(ruled, arrive=ruled.arrive[keep], run=ruled.run[keep])
+    probe = grid_of(known, view, lines, bills=bills, arrive=ruled.arrive, run=ruled.run, tokens=run_tokens(known))
+    return Outlook(
+        view=view,
+        spec=known,
+        lines=lines,
+        left_out=left_out,
+        screening=ruled,
+        bills=bills,
+        rates=rates_of(known, probe.pools, tables),
+        futures=reduced(known, view, lines, months, n=n),
+        shares=shares_of(known, lines, probe.years),
+        plans={},
+    )
+
+
+def grid_for(base: Outlook, variant: Variant | None) -> Grid:
+    """Return the arrays of an outlook under one reading of the budgets."""
+    return grid_of(
+        base.spec, base.view, base.lines, bills=base.bills, arrive=base.screening.arrive, run=base.screening.run,
+        tokens=run_tokens(base.spec), variant=variant,
+    )  # fmt: skip
+
+
+def solve_outlook(base: Outlook, tables: Tables, variant: Variant | None) -> Solved:
+    """Return the plan of an outlook under one reading of the budgets."""
+    del tables
+    return solve_plan(grid_for(base, variant), base.rates, base.futures, base.shares)
+
+
+def _trial(first: Outlook, main: Solved, mean_plan: Solved, asked: Options) -> Trial | None:
+    if asked.fresh < 1:
+        return None
+    months = month_list(first.spec)
+    drawn = fresh(first.spec, first.view, first.lines, months, n=asked.fresh, seed=asked.seed)
+    return trial(main, first.rates, first.shares, mean_plan, drawn)
+
+
+def view_named(plan: Plan, name: str) -> Outlook:
+    """Return the outlook of a view by its id. Raises UnknownNameError."""
+    wanted = view_of(plan.case.spec, name)
+    return next(o for o in plan.outlooks if o.view.id == wanted.id)
+
+
+def titles(outlooks: Sequence[Outlook]) -> list[str]:
+    """Return the titles of outlooks in order."""
+    return [o.view.title for o in outlooks]

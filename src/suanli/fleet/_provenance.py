@@ -1,0 +1,113 @@
+"""Sourced values of a case and of the engines: the leaves of every figure that a plan shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from suanli import catalog
+from suanli.fleet._engines import Tables
+from suanli.fleet._figure import Fig, Money
+from suanli.fleet._schema import CaseSpec
+from suanli.sources import Figure, Source, Sourced
+
+Node = Figure | Sourced
+
+
+@cache
+def _catalogue() -> Mapping[str, Source]:
+    out = {c.id: Source(c.ref, date=c.date, kind="reported", note=c.id) for c in _costs()}
+    for event in catalog.events():
+        out[event.id] = Source(
+            f"{event.id}: {event.source.ref}", date=event.source.date, kind=event.source.kind, note=event.certainty
+        )
+    for chip in catalog.chips():
+        out.setdefault(chip.id, chip.source)
+    for model in catalog.models():
+        out.setdefault(model.id, model.source)
+    for switch in catalog.switches():
+        out.setdefault(switch.id, switch.source)
+    return out
+
+
+def _costs() -> list[_Row]:
+    return [_Row(c.id) for c in catalog.costs()]
+
+
+class _Row:
+    """A cost's id with its source, whatever else the catalogue says of it."""
+
+    def __init__(self, name: str) -> None:
+        value = catalog.cost(name)
+        self.id, self.ref, self.date = name, value.source.ref, value.source.date
+
+
+def source_named(spec: CaseSpec, name: str) -> Source:
+    """Return the source that an id stands for: of the case, an event, a cost, a chip, a model, a switch or a rule."""
+    own = spec.sources.get(name)
+    if own is not None:
+        return Source(own.ref, date=own.date, kind=own.kind, note=own.note or name)
+    return _catalogue().get(name) or Source(name, kind="reported", note="rule book")
+
+
+def sourced(spec: CaseSpec, name: str, figure: Fig, unit: str) -> Sourced:
+    """Return a figure of a case as a sourced value called ``name``."""
+    low, high = figure.ends()
+    ranged = figure.low is not None or figure.high is not None
+    return Sourced(
+        name=name,
+        value=figure.si,
+        unit=figure.code if isinstance(figure, Money) and unit == "money" else unit,
+        source=source_named(spec, figure.source),
+        low=low if ranged else None,
+        high=high if ranged else None,
+    )
+
+
+def serve_figure(spec: CaseSpec, tables: Tables, service: str, chip: str) -> Figure:
+    """Return the rate of one chip serving a service, with what the engine took."""
+    found = tables.serve[service, chip]
+    work = next(s for s in spec.services if s.id == service)
+    inputs: dict[str, Node] = {"chip": _chip(tables, chip)}
+    for name in ("input_tokens", "output_tokens", "ttft", "tpot"):
+        value = getattr(work, name)
+        if value is not None:
+            inputs[name] = sourced(spec, f"{service}.{name}", value, {"ttft": "s", "tpot": "s"}.get(name, "token"))
+    engine = found.source == "serving engine"
+    return Figure(
+        name=f"rate.{service}.{chip}",
+        value=found.rate,
+        unit="request/s",
+        formula=f"serving engine: the best layout within the limits, {found.layout}" if engine else
+        f"measured: {source_named(spec, found.source).ref}",
+        inputs=inputs,
+        p10=found.p10,
+        p90=found.p90,
+    )  # fmt: skip
+
+
+def train_figure(spec: CaseSpec, tables: Tables, run: str, chip: str) -> Figure:
+    """Return the tokens/s of the largest pool of one chip in a run, with what the engine took."""
+    found = tables.train[run, chip]
+    work = next(r for r in spec.runs if r.id == run)
+    inputs: dict[str, Node] = {
+        "chip": _chip(tables, chip),
+        "pool": sourced(spec, f"{run}.largest_pool", work.largest_pool, "chip"),
+    }
+    mfu = found.mfu[-1]
+    return Figure(
+        name=f"rate.{run}.{chip}",
+        value=found.rate[-1],
+        unit="token/s",
+        formula=f"training engine: best strategy of {found.chips[-1]:,} chips, {found.strategy[-1]}"
+        + (f", MFU {mfu:.0%}" if mfu else ""),
+        inputs=inputs,
+        p10=found.p10[-1],
+        p90=found.p90[-1],
+    )
+
+
+def _chip(tables: Tables, name: str) -> Sourced:
+    chip = tables.chips[name]
+    best = max(chip.peak.values(), default=0.0)
+    return Sourced(f"{name}: fastest dense rate", best, "FLOP/s", chip.source)
