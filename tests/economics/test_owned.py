@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suanli.catalog import chip, cost, price
-from suanli.economics import HourlyCost, default, energy_per_hour, owned_cost, owned_cost_per_hour, per_hour
+from suanli.economics import HourlyCost, chip_hour, default, energy_per_hour, owned_cost, owned_cost_per_hour, per_hour
 from suanli.errors import InputError, UnknownNameError
 from suanli.quantities import YEAR
 from suanli.sources import roots
@@ -129,6 +129,26 @@ def test_what_is_unknown_is_named() -> None:
     assert owned_cost(priced, year=2025, region="US").value > 0
     with pytest.raises(UnknownNameError, match="did you mean 'server_factor'"):
         default("server_facto")
+
+
+def test_an_hour_is_rented_where_a_rent_is_known_else_owned() -> None:
+    rented = chip_hour(chip("h100-sxm"), year=2025)
+    assert rented is not None
+    assert rented.formula == "rent as quoted"
+    assert rented.value == pytest.approx(2.345)
+    owned = chip_hour(chip("mlu590"), year=2025, region="China")
+    assert owned is not None
+    assert "hardware" in owned.formula
+    assert chip_hour(chip("trainium2"), year=2025) is None
+
+
+def test_a_designed_chip_is_not_taken_for_one_of_its_name() -> None:
+    designed = replace(chip("h100-sxm"), id="h100-like", price_usd=5_000.0)
+    figure = owned_cost(designed, year=2025, region="US")
+    assert figure.inputs["price"].value == 5_000.0
+    hour = chip_hour(designed, year=2025)
+    assert hour is not None
+    assert hour.value == figure.value
 
 
 @pytest.mark.parametrize("bad", [{"network_share": 1.0}, {"network_share": -0.1}, {"life": 0.0}])

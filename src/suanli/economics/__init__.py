@@ -2,7 +2,7 @@
 
 from suanli.economics._defaults import default
 from suanli.economics._money import book_value, cost_per_million_tokens, exchange_rate, rent, resale_value
-from suanli.economics._owned import HourlyCost, energy_per_hour, owned_cost, owned_cost_per_hour, per_hour
+from suanli.economics._owned import HourlyCost, chip_hour, energy_per_hour, owned_cost, owned_cost_per_hour, per_hour
 from suanli.economics._site import building_cost, carbon, electricity, energy_per_token, grid_intensity, pue
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "book_value",
     "building_cost",
     "carbon",
+    "chip_hour",
     "cost_per_million_tokens",
     "default",
     "electricity",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.catalog import price
+from suanli.catalog import price, rent, resolve_chip
 from suanli.economics._defaults import default
 from suanli.economics._site import building_cost, electricity, pue
-from suanli.errors import InputError
+from suanli.errors import InputError, UnknownNameError
 from suanli.kinds import Chip
 from suanli.quantities import HOUR, YEAR
 from suanli.sources import Figure, Sourced
@@ -165,12 +165,42 @@ def _inputs(chip: Chip, year: int, region: str) -> dict[str, Sourced]:
     }
     names = ("power_factor", "network_share", "load", "upkeep_share", "site_upkeep", "life", "building_life")
     out |= {name: default(name) for name in names}
-    server = price(chip.id, year, scope="server")
+    server = price(chip.id, year, scope="server") if _is_listed(chip) else None
     if server is not None:
         return out | {"server": server}
-    alone = price(chip.id, year)
+    alone = price(chip.id, year) if _is_listed(chip) else None
     if alone is None:
         if chip.price_usd is None:
             raise InputError(f"{chip.id}: no price up to {year}")
         alone = Sourced(f"{chip.id} price", chip.price_usd, "USD", chip.source_of("price_usd"))
     return out | {"price": alone, "server_factor": default("server_factor")}
+
+
+def _is_listed(chip: Chip) -> bool:
+    """Say whether ``chip`` is the catalogue's: a designed chip may have a name that reads like another's."""
+    try:
+        return resolve_chip(chip.id).id == chip.id
+    except UnknownNameError:
+        return False
+
+
+def chip_hour(chip: Chip, *, year: int, region: str = "US") -> Figure | None:
+    """Return what an hour of ``chip`` costs (USD): its rent of ``year``, else the cost of owning it in ``region``.
+
+    The ends of a rent's range are taken as the central 80 %. None where neither is known.
+    """
+    listed = rent(chip.id, year) if _is_listed(chip) else None
+    if listed is None:
+        try:
+            return owned_cost(chip, year=year, region=region)
+        except InputError:
+            return None
+    return Figure(
+        name=listed.name,
+        value=listed.value,
+        unit=listed.unit,
+        formula="rent as quoted",
+        inputs={"rent": listed},
+        p10=listed.low,
+        p90=listed.high,
+    )
