@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from suanli.cli.common import JsonPath, console, emit_json, table
 from suanli.files import whole
@@ -56,12 +57,12 @@ def _show(out: Console, scored: Scored, data: Mapping[str, Any], *, groups: bool
     out.print(f"\n{data['n_scored']} of {data['n_rows']} rows scored, {len(scored.skipped)} skipped", end="")
     out.print(f"; {left} judged by parameters fitted without their group, {final} by the final ones" if left else "")
     for reason, n in _reasons(scored)[:8]:
-        out.print(f"  skipped {n}: {reason}")
+        out.print(f"  skipped {n}: {escape(reason)}")
     for note in scored.notes:
-        out.print(note)
+        out.print(escape(note))
 
 
-_COLUMNS = ("metric", "n", "mean %", "median %", "p90 %", "bias %", "80 % interval holds", "width %")
+_COLUMNS = ("metric", "n", "mean %", "median %", "p90 %", "bias %", "holds %", "width %")
 
 
 def _show_errors(out: Console, data: Mapping[str, Any], *, groups: bool) -> None:
@@ -70,8 +71,11 @@ def _show_errors(out: Console, data: Mapping[str, Any], *, groups: bool) -> None
         lines.append(_line(name, m))
         naive = data["baseline"].get(name)
         if naive:
-            lines.append(_line(f"  naive: {data['baseline_name'] or 'baseline'}", naive))
+            lines.append(_line("  naive", naive))
     out.print(table(f"validate {data['kind']}", _COLUMNS, lines, right=_COLUMNS[1:]))
+    out.print("[dim]errors are predicted / measured - 1; holds, width: of the 80 % interval[/dim]")
+    if data["baseline"]:
+        out.print(f"[dim]naive: {escape(data['baseline_name'])}[/dim]")
     if groups and data["by_group"]:
         lines = [
             _line(f"{group} {name}", m)
@@ -94,7 +98,7 @@ def _line(name: str, m: Mapping[str, Any]) -> tuple[str, ...]:
         number("median_abs_pct"),
         number("p90_abs_pct"),
         number("bias_pct"),
-        f"{m['coverage_80_pct']:.0f} %" if m.get("coverage_80_pct") is not None else "",
+        number("coverage_80_pct", 0),
         number("width_80_pct", 0),
     )
 
