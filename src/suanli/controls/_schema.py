@@ -120,6 +120,7 @@ class Rule(Strict):
     enforced: bool = True
     in_force: bool = True
     only_under: Literal["", "as_enforced", "as_written"] = ""
+    direction: Literal["", "tighter", "looser"] = ""
     superseded: Superseded | None = None
     stays: list[Stay] = Field(default_factory=list)
     lapses: list[Lapse] = Field(default_factory=list)
@@ -177,4 +178,4 @@ class RuleFile(Strict):
 
     def data(self) -> dict[str, Any]:
         """Return the file as plain data, with what was left out left out."""
-        return self.model_dump(by_alias=True, exclude_defaults=True)
+        return self.model_dump(by_alias=True, exclude_unset=True)
