@@ -11,22 +11,26 @@ from suanli.catalog._tables import field_sources, rows, schema, source_of, uniqu
 from suanli.errors import unknown_name
 from suanli.kinds import Switch
 
+SHORTEST = 4  # letters of a part of a name that may stand for it
+
 
 def switch(name: str) -> Switch:
-    """Return the switch or optical module ``name`` (id or name, in any case and punctuation).
+    """Return the switch or optical module ``name``: an id, a name, a part number, or text that holds an id.
 
-    Raises UnknownNameError.
+    Case and punctuation do not matter. Raises UnknownNameError.
     """
     known = _catalogue()
     if name in known:
         return known[name]
     wanted = _compact(name)
-    for item in known.values():
-        if wanted in (_compact(item.id), _compact(item.name)):
-            return item
-    starting = [item for item in known.values() if wanted and _compact(item.id).startswith(wanted)]
-    if len(starting) == 1:
-        return starting[0]
+    spelled = {item.id: (_compact(item.id), _compact(item.name)) for item in known.values()}
+    same = [i for i, texts in spelled.items() if wanted in texts]
+    starting = [i for i, texts in spelled.items() if wanted and texts[0].startswith(wanted)]
+    inside = [i for i, texts in spelled.items() if len(wanted) >= SHORTEST and wanted in texts[1]]
+    holding = sorted((i for i, texts in spelled.items() if texts[0] in wanted), key=lambda i: -len(i))[:1]
+    for found in (same, starting, inside, holding):
+        if len(found) == 1:
+            return known[found[0]]
     raise unknown_name("switch", name, known)
 
 
