@@ -260,7 +260,8 @@ def write_plan(
 ) -> dict[str, Any]:
     """Write plan.json and tables into the folder ``out``, and whatever ``finish`` adds; whole or not at all.
 
-    ``export`` "csv" or "xlsx" writes the tables in that form too. Returns what plan.json says. Raises InputError where the folder can't be written or holds something else.
+    ``export`` "csv" or "xlsx" writes the tables in that form too. Returns what plan.json says. Raises InputError
+    where the folder can't be written or holds something else.
     """
     check_writable(out)
     if export not in {None, "csv", "xlsx"}:

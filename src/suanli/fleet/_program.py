@@ -50,10 +50,14 @@ class Answer:
     iterations: int
 
 
-def program(grid: Grid, rates: Rates, futures: Futures, shares: Sequence[Shares]) -> Program:
-    """Return the two-stage programme of a grid over its futures."""
+def program(grid: Grid, rates: Rates, futures: Futures, shares: Sequence[Shares], *, parking: bool = True) -> Program:
+    """Return the two-stage programme of a grid over its futures.
+
+    With ``parking`` delivered chips for which a site has no power wait switched off; without, what is delivered must
+    fit in every future (the smaller form, where nobody asks what happens otherwise).
+    """
     kinds = classes(grid, futures)
-    columns = _columns(grid, rates, futures, kinds, tuple(shares))
+    columns = _columns(grid, rates, futures, kinds, tuple(shares), parking=parking)
     setting = Setting(grid=grid, rates=rates, futures=futures, classes=kinds, columns=columns, shares=tuple(shares))
     from suanli.fleet._costs import scenario_costs
 
@@ -124,7 +128,9 @@ def first_stage(p: Program) -> Ints:
 # ------------------------------------------------------------------------------------------------------------ columns
 
 
-def _columns(grid: Grid, rates: Rates, futures: Futures, kinds: Classes, shares: tuple[Shares, ...]) -> Columns:
+def _columns(
+    grid: Grid, rates: Rates, futures: Futures, kinds: Classes, shares: tuple[Shares, ...], *, parking: bool
+) -> Columns:
     n = 0
 
     def take(mask: NDArray[np.bool_]) -> Ints:
@@ -144,7 +150,7 @@ def _columns(grid: Grid, rates: Rates, futures: Futures, kinds: Classes, shares:
         moving = (net != 0).any(axis=1) | (kinds.given[j, k] != 0)
         if moving.any():
             stock[j, k] = take(np.arange(grid.T) >= int(np.flatnonzero(moving)[0]))
-    alone = _alone(grid, rates)
+    alone = np.full(len(grid.pools), ABSENT, dtype=np.int64) if parking else _alone(grid, rates)
     now = np.arange(grid.T) >= grid.start
     can = _possible(grid, futures, kinds, stock) & now
     serves = (rates.serve > 0) & (alone[:, None] != np.arange(len(grid.services))[None, :])
@@ -159,10 +165,11 @@ def _columns(grid: Grid, rates: Rates, futures: Futures, kinds: Classes, shares:
     gap = take(_gaps(shares))
     power = take(options)
     project = take(np.ones(len(grid.projects), dtype=bool))
+    park = take(_parkable(grid, futures, kinds, stock) if parking else np.zeros((s, grid.J, grid.T), dtype=bool))
     tail = take(np.ones(s + 1 if grid.cvar[0] > 0 and s > 1 else 0, dtype=bool))
     return Columns(
         n=n, order=order, stock=stock, use=use, train=train, short=short, miss=miss, power=power, project=project,
-        gap=gap, tail=tail, alone=alone,
+        gap=gap, tail=tail, park=park, alone=alone,
     )  # fmt: skip
 
 
@@ -196,6 +203,17 @@ def _possible(grid: Grid, futures: Futures, kinds: Classes, stock: Mapping[tuple
                 if key in stock and futures.delivered[s, j] > 0:
                     there = there | (stock[key] != ABSENT)
                 out[s, q] |= there & grid.run[j] & futures.usable[s, j]
+    return out
+
+
+def _parkable(grid: Grid, futures: Futures, kinds: Classes, stock: Mapping[tuple[int, int], Ints]) -> NDArray[np.bool_]:
+    """Return [S, J, T]: where chips of a line that are still to come may have to wait for power."""
+    out = np.zeros((futures.n, grid.J, grid.T), dtype=bool)
+    for s in range(futures.n):
+        for j in range(grid.J):
+            key = (j, int(kinds.of[s, j]))
+            if key in stock and futures.delivered[s, j] > 0:
+                out[s, j] = (stock[key] != ABSENT) & (np.arange(grid.T) >= grid.start) & (grid.draw[j] > 0)
     return out
 
 

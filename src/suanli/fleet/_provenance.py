@@ -16,7 +16,10 @@ Node = Figure | Sourced
 
 @cache
 def _catalogue() -> Mapping[str, Source]:
-    out = {c.id: Source(c.ref, date=c.date, kind="reported", note=c.id) for c in _costs()}
+    out: dict[str, Source] = {}
+    for cost in catalog.costs():
+        s = cost.source
+        out[cost.id] = Source(f"{cost.id}: {s.ref}", date=s.date, kind=s.kind, note=cost.note or cost.basis or s.note)
     for event in catalog.events():
         out[event.id] = Source(
             f"{event.id}: {event.source.ref}", date=event.source.date, kind=event.source.kind, note=event.certainty
@@ -28,18 +31,6 @@ def _catalogue() -> Mapping[str, Source]:
     for switch in catalog.switches():
         out.setdefault(switch.id, switch.source)
     return out
-
-
-def _costs() -> list[_Row]:
-    return [_Row(c.id) for c in catalog.costs()]
-
-
-class _Row:
-    """A cost's id with its source, whatever else the catalogue says of it."""
-
-    def __init__(self, name: str) -> None:
-        value = catalog.cost(name)
-        self.id, self.ref, self.date = name, value.source.ref, value.source.date
 
 
 def source_named(spec: CaseSpec, name: str) -> Source:

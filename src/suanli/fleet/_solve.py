@@ -151,7 +151,7 @@ def evaluate(p: Program, d: Decision, *, seconds: float = 300.0) -> tuple[Array,
         live = place != ABSENT
         columns.append(place[live])
         values.append(np.maximum(value[live], 0.0))
-    held = fixed_to(_roomy(p), np.concatenate(columns), np.concatenate(values))
+    held = fixed_to(_held_limits_off(p), np.concatenate(columns), np.concatenate(values))
     held = replace(held, setting=replace(held.setting, grid=replace(held.setting.grid, cvar=(0.0, 1.0))))
     answer = run(hand_over(held, seconds=seconds))
     if answer.status != "optimal":
@@ -159,18 +159,16 @@ def evaluate(p: Program, d: Decision, *, seconds: float = 300.0) -> tuple[Array,
     return scenario_cost(held, answer.x), answer
 
 
-def _roomy(p: Program) -> Program:
-    """Return the programme with a hair of room in first-stage limits, so that rounding does not block a held plan."""
-    high = p.high.copy()
+def _held_limits_off(p: Program) -> Program:
+    """Return the programme without the limits that only the first stage can meet or miss: it is held anyway."""
+    low, high = p.low.copy(), p.high.copy()
     for name, first, block in p.blocks:
-        if name in {"money", "supply", "wafers", "project", "power"}:
-            rows = slice(first, first + len(block.low))
-            high[rows] = high[rows] + 1e-6 * (1.0 + np.abs(high[rows]))
-    low = p.low.copy()
-    for name, first, block in p.blocks:
-        if name == "share":
-            rows = slice(first, first + len(block.low))
-            low[rows] = low[rows] - 1e-6 * (1.0 + np.abs(low[rows]))
+        rows = slice(first, first + len(block.low))
+        if name in {"money", "supply", "wafers", "project"}:
+            high[rows] = np.inf
+        elif name == "share":
+            firm = np.array([p.setting.shares[i].price is None for i in block.index.get("share", ())], dtype=bool)
+            low[rows] = np.where(firm, -np.inf, low[rows])
     return replace(p, low=low, high=high)
 
 

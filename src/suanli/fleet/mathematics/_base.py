@@ -38,7 +38,8 @@ class Columns:
 
     ``order`` [J, T] thousand chips; ``stock`` (line, class) -> [T] thousand chips; ``use`` [S, Q, W, T] thousand
     chips; ``train`` (scenario, run, pool) -> [G, T]; ``short`` [S, W, T] share of the largest demand; ``miss`` [S, R]
-    share of a run; ``power`` [O, T] MW; ``project`` [P] 0..1; ``gap`` [shares, years] MUSD; ``tail`` [S + 1].
+    share of a run; ``power`` [O, T] MW; ``project`` [P] 0..1; ``gap`` [shares, years] MUSD; ``tail`` [S + 1];
+    ``park`` [S, J, T] thousand chips that are there but not switched on.
     """
 
     n: int
@@ -52,6 +53,7 @@ class Columns:
     project: Ints
     gap: Ints
     tail: Ints
+    park: Ints
     alone: Ints
     """[Q]: the only service of a pool that needs no use variable, or ABSENT."""
 

@@ -29,19 +29,21 @@ def rows(setting: Setting) -> Block:
             for cols, a in there:
                 if cols is not None:
                     out.put(row, cols[now], -a[now])
+            for j in g.pools[q].lines:
+                out.put(row, c.park[s, j, now], 1.0)
     return out.block()
 
 
 FAMILY = Family(
     name="use",
     title="Use",
-    sentence="Chips of {pool} at work in {month} are at most those delivered, legal to run and not kept as spares.",
+    sentence="Chips of {pool} at work in {month} are at most those there, legal to run, no spares and not parked.",
     unit="thousand chips",
     equation=(
-        r"\sum_w u_{q,w,t,\omega} + \sum_{r,n} v_{r,q,n,t,\omega} \le"
+        r"\sum_w u_{q,w,t,\omega} + \sum_{r,n} v_{r,q,n,t,\omega} + \sum_{j\in q} p_{j,t,\omega} \le"
         r" \sum_{j\in q} (1-\rho_j)\,\ell_{j,t,\omega}\,y_{j,\omega}\,K_{j,k(j,\omega),t}"
     ),
-    where="u chips serving; v chips training; ρ spares; ℓ legal to run; y delivered share in scenario ω",
+    where="u chips serving; v chips training; p parked; ρ spares; ℓ legal to run; y delivered share in scenario ω",
     rows=rows,
     per="chip and month",
     scale=1e3,
