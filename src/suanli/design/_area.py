@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from suanli.design._process import Constants, memory_named, node_named
+from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec, macs
 from suanli.estimates import Array
 
@@ -20,7 +20,8 @@ LOGIC_BLOCKS: tuple[str, ...] = ("mac", "vector", "control", "network", "uncore"
 
 
 def mac_ratio(spec: DesignSpec, c: Constants) -> Array:
-    """Return the area of a MAC unit over that of int8: its largest format at its rate, and a share for each further one.
+    """Return the area of a MAC unit over that of int8: its largest format at its rate, and a share for each further
+    one.
 
     A narrow format at twice the rate splits the wide multiplier, so that the largest of ratio x rate sets the size.
     """
@@ -31,7 +32,7 @@ def mac_ratio(spec: DesignSpec, c: Constants) -> Array:
 
 def core_blocks(spec: DesignSpec, c: Constants) -> dict[str, Array]:
     """Return the area (m²) of one die's cores and memories, block by block, before the network and white space."""
-    node = node_named(spec.node)
+    node = spec.node
     logic, sram = c[f"{node}.logic"], c[f"{node}.sram"]
     cores = spec.array("cores")
     per_core = spec.array("arrays") * spec.array("rows") * spec.array("cols")
@@ -53,7 +54,7 @@ def core_blocks(spec: DesignSpec, c: Constants) -> dict[str, Array]:
 
 def phy_blocks(spec: DesignSpec, c: Constants) -> dict[str, Array]:
     """Return the area (m²) of one die's interfaces."""
-    node, memory = node_named(spec.node), memory_named(spec.memory)
+    node, memory = spec.node, spec.memory
     scale = c[f"{node}.phy"]
     zero = np.zeros(spec.shape)
     lane = c["phy.serdes_short"] if spec.short_reach else c["phy.serdes"]
@@ -76,7 +77,7 @@ def die_blocks(spec: DesignSpec, c: Constants) -> dict[str, Array]:
     network = placed * c["noc"]
     white = (placed + network) * (1.0 / c["whitespace"] - 1.0)
     share = 1.0 / 3.0 if spec.host == "none" else 1.0
-    uncore = share * c["uncore"] * np.sqrt(c[f"{node_named(spec.node)}.logic"]) * np.ones(spec.shape)
+    uncore = share * c["uncore"] * np.sqrt(c[f"{spec.node}.logic"]) * np.ones(spec.shape)
     return {**core, "network": network, **phy_blocks(spec, c), "uncore": uncore, "white space": white}
 
 
@@ -88,7 +89,7 @@ def total(blocks: Mapping[str, Array]) -> Array:
 
 def shoreline(spec: DesignSpec, c: Constants) -> dict[str, Array]:
     """Return the die edge (m) that each interface takes; SerDes and memory PHYs sit on the perimeter."""
-    memory = memory_named(spec.memory)
+    memory = spec.memory
     kind = "hbm" if memory.startswith("hbm") else "gddr" if memory.startswith("gddr") else "lpddr"
     zero = np.zeros(spec.shape)
     lanes = spec.array("lanes") * c["edge.serdes"] * (0.5 if spec.short_reach else 1.0)
@@ -118,7 +119,7 @@ def hbm_sites_that_fit(area: Array, c: Constants) -> Array:
 def transistors(spec: DesignSpec, blocks: Mapping[str, Array], c: Constants) -> Array:
     """Return the transistors of the package's logic dies: SRAM bits, placed logic and PHYs."""
     sram = spec.array("cores") * (spec.array("scratchpad") + spec.array("registers")) + spec.array("shared_sram")
-    density = c["transistors.logic"] / c[f"{node_named(spec.node)}.logic"]
+    density = c["transistors.logic"] / c[f"{spec.node}.logic"]
     logic = np.sum(np.broadcast_arrays(*[blocks[b] for b in LOGIC_BLOCKS]), axis=0) * density
     phy = np.sum(np.broadcast_arrays(*[blocks[b] for b in PHY_BLOCKS]), axis=0) * c["transistors.phy"]
     out: Array = (8.0 * sram * c["transistors.sram_bit"] + logic + phy) * spec.array("dies")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from suanli.design._area import hbm_sites_that_fit, perimeter, shoreline, total
-from suanli.design._process import Constants, memory_named
+from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec
 from suanli.errors import InfeasibleError
 from suanli.estimates import Array
@@ -36,7 +36,7 @@ def margins(spec: DesignSpec, die: Array, power: Array, c: Constants) -> dict[st
             np.broadcast_to(np.asarray(c[f"cooling.{spec.cooling}"]), die.shape),
         ),
     }
-    if memory_named(spec.memory).startswith("hbm"):
+    if spec.memory.startswith("hbm"):
         out["HBM sites"] = (spec.array("memory_sites"), hbm_sites_that_fit(die, c))
     if spec.power_cap is not None:
         out["power cap"] = (power, np.full(die.shape, spec.power_cap * (1.0 + 1e-6)))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from suanli.design._process import node_named
 from suanli.design._spec import active_share, peak, vector_peak
 from suanli.errors import InputError
 from suanli.kinds import Chip
@@ -43,7 +42,7 @@ def chip_at(design: Design, index: int) -> Chip:
     sram = one(spec.array("cores") * active_share(spec) * (spec.array("scratchpad") + spec.array("registers")))
     shared = one(spec.shared_sram)
     lanes, out = one(spec.lanes), one(spec.scale_out_lanes)
-    node = node_named(spec.node)
+    node = spec.node
     return Chip(
         id=f"{spec.name}-{index + 1}" if several else spec.name,
         name=f"{spec.name}-{index + 1}" if several else spec.name,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from suanli.design._area import total
-from suanli.design._process import Constants, memory_named, node_named
+from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec
 from suanli.design._yield import gross_dies, sellable
 from suanli.estimates import Array
@@ -21,7 +21,7 @@ NRE_AREA = 300e-6
 
 def site_capacity(spec: DesignSpec, c: Constants) -> Array:
     """Return the memory (B) of the package over its active sites."""
-    memory = memory_named(spec.memory)
+    memory = spec.memory
     if memory == "none":
         return np.zeros(spec.shape)
     site = c[f"{memory}.capacity"] if spec.site_capacity is None else spec.array("site_capacity")
@@ -32,10 +32,11 @@ def site_capacity(spec: DesignSpec, c: Constants) -> Array:
 def unit_cost(spec: DesignSpec, areas: Mapping[str, Array], c: Constants) -> dict[str, Array]:
     """Return the cost (USD) of one good package by part, at mature yield.
 
-    dies: wafer / (gross dies x sold share), for all dies; interposer by area; memory by the byte; everything is divided by
-    the bond yield of each die and stack (what a failed bond throws away is shown as "bond losses"); test is a share.
+    dies: wafer / (gross dies x sold share), for all dies; interposer by area; memory by the byte; everything is
+    divided by the bond yield of each die and stack (what a failed bond throws away is shown as "bond losses"); test
+    is a share.
     """
-    node, memory = node_named(spec.node), memory_named(spec.memory)
+    node, memory = spec.node, spec.memory
     die, dies = total(areas), spec.array("dies")
     sold = sellable(spec, areas, c)["sold"]
     per_die = c[f"{node}.wafer"] / np.maximum(gross_dies(die, c) * sold, 1e-9)
@@ -60,7 +61,7 @@ def nre(spec: DesignSpec, areas: Mapping[str, Array], c: Constants) -> dict[str,
 
     design = the node's figure x nre.factor x (1 - s + s x area / 300 mm²), s = nre.area_share.
     """
-    node, memory = node_named(spec.node), memory_named(spec.memory)
+    node, memory = spec.node, spec.memory
     die = total(areas)
     share = c["nre.area_share"]
     one = np.ones_like(die)
@@ -76,6 +77,6 @@ def nre(spec: DesignSpec, areas: Mapping[str, Array], c: Constants) -> dict[str,
 
 
 def price(cost: Array, one_off: Array, volume: float, c: Constants, *, buyer_pays_nre: bool = True) -> Array:
-    """Return the price (USD) of one chip at ``volume``: cost / (1 - margin), NRE on top unless the buyer pays it apart."""
+    """Return the price (USD) of one chip at ``volume``: cost / (1 - margin), with NRE unless bought apart."""
     out: Array = (cost + (0.0 if buyer_pays_nre else one_off / volume)) / (1.0 - c["margin"])
     return out

@@ -122,8 +122,8 @@ def evaluate(
 ) -> Design:
     """Return the design that follows from ``spec``; a power cap lowers the clock first.
 
-    Flags name what breaks (reticle, shoreline, cooling ...); nothing is refused here. The intervals of area and power are
-    those that published chips had when left out of the fit; of money, the percentiles over sampled constants
+    Flags name what breaks (reticle, shoreline, cooling ...); nothing is refused here. The intervals of area and
+    power are those that published chips had when left out of the fit; of money, the percentiles over sampled constants
     (left at the value without ``intervals``). Raises InputError for a spec that is no chip.
     """
     c = standard()

@@ -21,14 +21,14 @@ FIELD: tuple[str, ...] = ("mtia-v2", "maia100", "tpuv5e", "ascend910b1", "h20-96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """A chip at a job: its rate, and what a unit costs; ``usd_per_hour`` and ``usd_per_million`` are None where no price is known."""
+    """A chip at a job: its rate, what an hour of it and one unit cost (USD), None where no price is known."""
 
     chip: str
     designed: bool
     rate: JobRate
     tdp_w: float | None
     usd_per_hour: float | None
-    usd_per_million: float | None
+    usd_each: float | None
     note: str
 
 
@@ -37,8 +37,8 @@ def against_field(
 ) -> tuple[Beside, ...]:
     """Return each job on each of ``designs`` and ``chips`` (the usual field where None), in the order given.
 
-    A design costs its price with its share of NRE at ``volume``; a chip its catalogue price, unknown where it is not sold. Joules
-    are of the chip's design power. A chip that cannot do a job stands with rate 0 and the reason.
+    A design costs its price with its share of NRE at ``volume``; a chip its catalogue price, unknown where it is not
+    sold. Joules are of the chip's design power. A chip that cannot do a job stands with rate 0 and the reason.
     """
     from suanli.catalog import chip as named
 
@@ -48,20 +48,21 @@ def against_field(
         whole = float(design.price.value[0] + design.nre.value[0] / volume)
         hour = float(owned(np.array([whole]), design.power.value)[0])
         costs.append((design.chip, True, hour, f"price with NRE over {volume:,.0f} chips"))
-    for one in field:
-        costs.append((one, False, *_bought(one)))
-    out = []
-    for one, designed, per_hour, note in costs:
-        for job in jobs:
-            rate = _rate(one, job)
-            million = None if per_hour is None or rate.rate <= 0.0 else per_hour / 3600.0 / rate.rate * 1e6
-            out.append(
-                Beside(
-                    chip=one.id, designed=designed, rate=rate, tdp_w=one.tdp_w, usd_per_hour=per_hour,
-                    usd_per_million=million, note=rate.reason or note,
-                )
-            )  # fmt: skip
-    return tuple(out)
+    costs += [(one, False, *_bought(one)) for one in field]
+    return tuple(
+        _beside(one, job, designed=designed, per_hour=per_hour, note=note)
+        for one, designed, per_hour, note in costs
+        for job in jobs
+    )
+
+
+def _beside(chip: Chip, job: Job, *, designed: bool, per_hour: float | None, note: str) -> Beside:
+    rate = _rate(chip, job)
+    each = None if per_hour is None or rate.rate <= 0.0 else per_hour / 3600.0 / rate.rate
+    return Beside(
+        chip=chip.id, designed=designed, rate=rate, tdp_w=chip.tdp_w, usd_per_hour=per_hour, usd_each=each,
+        note=rate.reason or note,
+    )  # fmt: skip
 
 
 def _bought(chip: Chip) -> tuple[float | None, str]:
@@ -78,6 +79,6 @@ def _rate(chip: Chip, job: Job) -> JobRate:
         return job_rate(chip, job)
     except InputError as error:
         return JobRate(
-            job=job.name, unit="", rate=0.0, p10=0.0, p90=0.0, joules=float("inf"), group=0, batch=0, seconds=float("inf"),
-            bound="", reason=str(error),
+            job=job.name, unit="", rate=0.0, p10=0.0, p90=0.0, joules=float("inf"), group=0, batch=0,
+            seconds=float("inf"), bound="", reason=str(error),
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from suanli.design._evaluate import Design, evaluate, standard
 from suanli.design._jobs import Job
 from suanli.design._money import owned
+from suanli.design._refine import refined
 from suanli.design._rules import Place, rulings, worst
 from suanli.design._score import JobRate, index_of, job_rate
-from suanli.design._search import CHUNK, OBJECTIVES, Limits, _screen, _select, figures_of, penalty
-from suanli.design._space import Space, draws, positions, spec_at
+from suanli.design._search import CHUNK, OBJECTIVES, Limits, screened, select
+from suanli.design._space import Space, draws
 from suanli.design._spec import DesignSpec, take
 from suanli.errors import InfeasibleError, InputError
 from suanli.estimates import Array
@@ -88,9 +89,10 @@ def search(
 ) -> Search:
     """Return the chips worth building for ``jobs`` within ``limits``.
 
-    ``candidates`` are drawn over ``space`` and screened (area, power, shoreline, cooling, price, rules, roofline); the best per
-    cent (at most ``full``) are judged by silicon and fabric and ruled on; differential evolution refines the best of
-    each objective. ``base`` is the chip whose rates make index 1. Raises InfeasibleError naming what collides where nothing is left.
+    ``candidates`` are drawn over ``space`` and screened (area, power, shoreline, cooling, price, rules, roofline);
+    the best per cent (at most ``full``) are judged by silicon and fabric and ruled on; differential evolution
+    refines the best of each objective. ``base`` is the chip whose rates make index 1. Raises InfeasibleError naming
+    what collides where nothing is left.
     """
     from suanli.catalog import chip
 
@@ -108,7 +110,8 @@ def search(
     judged = _judge(best, jobs, base_rates, limits, progress, refined=False)
     timed = time.perf_counter()
     if refine:
-        judged += _refine(judged, jobs, space, limits, base_rates, seed, progress)
+        better = refined([f for f in judged if f.index > 0.0], jobs, space, limits, base=base_rates, seed=seed)
+        judged += _judge(better, jobs, base_rates, limits, progress, refined=True)
     allowed = [f for f in judged if f.index > 0.0 and (not f.rulings or f.group in limits.groups)]
     if not allowed:
         raise InfeasibleError(f"none of {len(judged)} designs judged in full does every job within its limits")
@@ -131,7 +134,7 @@ def _draw(
     pool: list[tuple[DesignSpec, dict[str, Array]]] = []
     done = kept = 0
     for spec in draws(space, space.kinds(year, c), candidates, chunk=CHUNK, seed=seed):
-        found = _screen(spec, jobs, base, limits, c, lost)
+        found = screened(spec, jobs, base, limits, c, lost)
         done += spec.shape[0]
         if found is not None:
             passed, figures = found
@@ -146,7 +149,7 @@ def _draw(
 def _thin(spec: DesignSpec, figures: Mapping[str, Array], n: int) -> tuple[DesignSpec, dict[str, Array]]:
     """Return the ``n`` best candidates by each objective."""
     index = np.unique(np.concatenate([np.argsort(-figures[o])[:n] for o in OBJECTIVES]))
-    return _select(spec, index), {k: v[index] for k, v in figures.items()}
+    return select(spec, index), {k: v[index] for k, v in figures.items()}
 
 
 def _best(pool: Sequence[tuple[DesignSpec, Mapping[str, Array]]], n: int) -> list[DesignSpec]:
@@ -161,7 +164,8 @@ def _best(pool: Sequence[tuple[DesignSpec, Mapping[str, Array]]], n: int) -> lis
                 chosen.setdefault(i)
         if len(chosen) >= n:
             break
-    return [take(pool[owner[i]][0], int(place[i])) for i in chosen]
+    specs = [take(pool[owner[i]][0], int(place[i])) for i in chosen]
+    return [replace(s, name=f"{s.node.lower()}-{s.memory}-{i + 1}") for i, s in enumerate(specs)]
 
 
 def judge(
@@ -178,7 +182,8 @@ def judge(
     return Found(
         spec=spec, chip=chip, rates=rates,
         rulings={} if limits.place is None else rulings(chip, limits.place),
-        index=index, usd_per_hour=hour, price=price, nre=one_off, tpp=float(found.tpp[0]), density=float(found.density[0]),
+        index=index, usd_per_hour=hour, price=price, nre=one_off, tpp=float(found.tpp[0]),
+        density=float(found.density[0]),
         objectives={"per_usd": index / hour, "per_watt": index / power, "per_mm2": index / area}, refined=refined,
     )  # fmt: skip
 
@@ -193,44 +198,6 @@ def _judge(
         if progress is not None:
             progress("refine" if refined else "judge", i + 1, len(specs))
     return out
-
-
-def _refine(
-    judged: Sequence[Found], jobs: Sequence[Job], space: Space, limits: Limits, base: Mapping[str, float], seed: int,
-    progress: Callable[[str, int, int], None] | None,
-) -> list[Found]:  # fmt: skip
-    """Return the designs that differential evolution makes of the best by each objective, judged in full."""
-    from scipy.optimize import differential_evolution
-
-    c = standard()
-    out: list[DesignSpec] = []
-    names = list(space.axes)
-    for objective in OBJECTIVES:
-        ranked = sorted((f for f in judged if f.index > 0.0), key=lambda f: -f.objectives[objective])
-        if not ranked:
-            continue
-        top = ranked[0].spec
-        kind = (top.memory, int(np.ravel(top.dies)[0]), top.formats)
-
-        def loss(x: Array, kind: tuple[str, int, object] = kind, objective: str = objective) -> Array:
-            spec = spec_at(space, kind, dict(zip(names, np.atleast_2d(x.T).T, strict=True)))
-            figures = figures_of(spec, jobs, base, limits, c)
-            bad = penalty(spec, figures, limits, c)
-            return np.where(bad > 0.0, 1.0 + bad, -np.log1p(figures[objective] / ranked_value))
-
-        ranked_value = ranked[0].objectives[objective]
-        near = [positions(space, f.spec) for f in ranked if f.spec.memory == top.memory][:12]
-        rng = np.random.default_rng(seed)
-        start = np.vstack(
-            [near, np.clip(near[0] + 0.15 * rng.standard_normal((60 - len(near), len(names))), 0.0, 1.0 - 1e-9)]
-        )
-        found = differential_evolution(
-            loss, [(0.0, 1.0 - 1e-9)] * len(names), init=start, maxiter=40, vectorized=True, updating="deferred",
-            polish=False, rng=seed, tol=1e-6,
-        )  # fmt: skip
-        spec = take(spec_at(space, kind, dict(zip(names, found.x[:, None], strict=True)), name="refined"), 0)
-        out.append(spec)
-    return _judge(out, jobs, base, limits, progress, refined=True)
 
 
 def pareto(values: Array) -> NDArray[np.bool_]:
@@ -260,16 +227,14 @@ def cost_of_rules(
     jobs: Sequence[Job], places: Sequence[Place | None], *, limits: Limits | None = None, space: Space | None = None,
     candidates: int = 200_000, objective: str = "per_usd", seed: int = 1,
 ) -> dict[str, tuple[Found | None, str]]:  # fmt: skip
-    """Return the best design for each place and date (None: without rules), or None with the reason where there is none."""
-    from dataclasses import replace
-
+    """Return the best design for each place and date (None: without rules); None with the reason if there is none."""
     out: dict[str, tuple[Found | None, str]] = {}
     for place in places:
         name = "without rules" if place is None else place.date
         try:
             found = search(
-                jobs, space=space, limits=replace(limits or Limits(), place=place), candidates=candidates, objective=objective,
-                full=40, seed=seed,
+                jobs, space=space, limits=replace(limits or Limits(), place=place), candidates=candidates,
+                objective=objective, full=40, seed=seed,
             )  # fmt: skip
             out[name] = (found.front[0], "")
         except InfeasibleError as error:

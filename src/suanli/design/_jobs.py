@@ -28,6 +28,13 @@ UNIT: Mapping[str, str] = {
 }  # fmt: skip
 """What a job produces."""
 
+SCALES: Mapping[str, tuple[str, str, float, str, float]] = {
+    "token": ("tokens", "million tokens", 1e6, "token", 1.0),
+    "query": ("queries", "billion queries", 1e9, "thousand queries", 1e3),
+    "sample": ("samples", "sample", 1.0, "sample", 1.0),
+}
+"""Unit -> its plural, what money is counted for and its size, what energy is counted for and its size."""
+
 LIMIT: Mapping[str, float] = {"decode": 0.05, "prefill": 2.0, "train": np.inf, "recommend": 0.03, "diffuse": np.inf}
 """Longest time (s) of one pass: a token, a prompt, a ranked batch."""
 
@@ -66,8 +73,8 @@ class Job:
 class Variant:
     """A job at one size: ``group`` chips, ``units`` made by the group in a pass, and what one chip does for it.
 
-    ``resident`` bytes must fit a chip's memory, ``weights`` of them are read each pass, ``tables`` are embedding rows; ``exchanged``
-    bytes pass all-reduces ``exchanges`` times.
+    ``resident`` bytes must fit a chip's memory, ``weights`` of them are read each pass, ``tables`` are embedding
+    rows; ``exchanged`` bytes pass all-reduces ``exchanges`` times.
     """
 
     group: int
@@ -126,8 +133,8 @@ def format_for(job: Job, formats: Sequence[str]) -> str:
 @lru_cache(maxsize=512)
 def variants(job: Job, dtype: str) -> tuple[Variant, ...]:
     """Return the sizes at which ``job`` may run in ``dtype``, each with its operators."""
-    groups = (1, 2, 4, 8) if job.phase in {"train", "diffuse"} else GROUPS
-    groups = tuple(g for g in groups if g == 1 or job.model.architecture != "dit" or g <= 4)
+    most = {"train": 8, "diffuse": 4}.get(job.phase, max(GROUPS))
+    groups = tuple(g for g in GROUPS if g <= most)
     return tuple(_variant(job, dtype, g, b) for g in groups for b in _BATCHES[job.phase])
 
 
@@ -157,12 +164,11 @@ def _variant(job: Job, dtype: str, group: int, batch: int) -> Variant:
         count, cache, tokens = float(passes(model)), 0.0, float(batch * length)
     else:
         ops = forward_ops(model, phase=phase, batch=batch, q_len=length, tp=group, dtype=dtype)
+        # In training, optimiser state is sharded over the whole run and activations are recomputed.
         cache = float(kv_bytes_per_sequence(model, "bf16", length)) * batch / group if phase == "prefill" else 0.0
         units, tokens = float(batch * length), float(batch * length)
         count = 3.0 if phase == "train" else 1.0  # backward does twice the forward work
     weights = (total.total - total.embedding * (tables > 0.0)) * width / group
-    if phase == "train":
-        weights, cache = weights, 0.0  # optimizer state is sharded over the whole run
     return Variant(
         group=group, batch=batch, units=units, ops=replace(ops, count=ops.count * count),
         resident=weights + tables + cache, weights=weights, tables=tables,

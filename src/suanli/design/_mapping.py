@@ -17,7 +17,8 @@ DATAFLOWS: tuple[Dataflow, ...] = ("output", "weight", "input")
 
 @dataclass(frozen=True, slots=True)
 class GemmCycles:
-    """A product of (m, k) by (k, n) on an array: ``cycles`` in all, ``tiles`` of the array, ``utilisation`` of its MACs.
+    """A product of (m, k) by (k, n) on an array: ``cycles`` in all, ``tiles`` of the array, ``utilisation`` of its
+    MACs.
 
     ``stalls`` are the cycles in which the array waits for its operands from the level above.
     """
@@ -31,9 +32,9 @@ class GemmCycles:
 def tile_cycles(rows: ArrayLike, cols: ArrayLike, stream: ArrayLike, *, dataflow: Dataflow = "output") -> Array:
     """Return the cycles of one tile on a ``rows`` x ``cols`` array, from the first operand in to the last result out.
 
-    output stationary: ``stream`` = K, K + (rows - 1) + (cols - 1) to fill and add up, then ``rows`` to shift the results
-    out: K + 2n - 2 + n for a square array of n. weight and input stationary: the held operand takes ``rows`` cycles to load,
-    then ``stream`` vectors pass in ``stream`` + (rows - 1) + (cols - 1) cycles.
+    output stationary: ``stream`` = K, K + (rows - 1) + (cols - 1) to fill and add up, then ``rows`` to shift the
+    results out: K + 2n - 2 + n for a square array of n. weight and input stationary: the held operand takes ``rows``
+    cycles to load, then ``stream`` vectors pass in ``stream`` + (rows - 1) + (cols - 1) cycles.
     """
     r, c, s = np.broadcast_arrays(*[np.atleast_1d(np.asarray(v, float)) for v in (rows, cols, stream)])
     if dataflow not in DATAFLOWS:
@@ -56,14 +57,16 @@ def gemm_cycles(
 ) -> GemmCycles:
     """Return the cycles of (m x k) by (k x n) on one systolic array; all arguments broadcast.
 
-    The array holds, by dataflow, a rows x cols tile of the output (m x n, streaming k), of the weights (k x n, streaming m)
-    or of the input (k x m, streaming n); T tiles in all. With double buffering the loading of the next held tile, or the
-    shifting out of the last results (rows cycles), hides behind the stream, and tiles follow without refilling the skew:
+    The array holds, by dataflow, a rows x cols tile of the output (m x n, streaming k), of the weights (k x n,
+    streaming m) or of the input (k x m, streaming n); T tiles in all. With double buffering the loading of the next
+    held tile, or the shifting out of the last results (rows cycles), hides behind the stream, and tiles follow
+    without refilling the skew:
 
         cycles = (T - 1) max(stream, rows, feed) + max(stream, feed) + 2 rows + cols - 2
 
-    Without it each tile takes ``tile_cycles`` and its feed. ``feed`` is what a tile's operands take at ``bytes_per_cycle``;
-    ``stalls`` are the cycles that it adds. Raises InputError for an unknown dataflow or a size below 1.
+    Without it each tile takes ``tile_cycles`` and its feed. ``feed`` is what a tile's operands take at
+    ``bytes_per_cycle``; ``stalls`` are the cycles that it adds. Raises InputError for an unknown dataflow or a size
+    below 1.
     """
     if dataflow not in DATAFLOWS:
         raise InputError(f"dataflow '{dataflow}'; allowed: {', '.join(DATAFLOWS)}")

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from suanli.design._area import PHY_BLOCKS
-from suanli.design._process import Constants, memory_named, node_named
+from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec, active_share, macs, vector_peak
 from suanli.errors import InputError
 from suanli.estimates import Array
 from suanli.kinds import BITS
 
 SPEED_STEPS: Mapping[str, float] = {
-    "N16": -1.0, "N12": -0.8, "S8": -0.4, "N7": 0.0, "N7P": 0.2, "N6": 0.1, "N5": 1.0, "N4": 1.1, "N3": 2.0, "SN2": -0.3,
+    "N16": -1.0, "N12": -0.8, "S8": -0.4, "N7": 0.0, "N7P": 0.2, "N6": 0.1, "N5": 1.0, "N4": 1.1, "N3": 2.0,
+    "SN2": -0.3,
 }  # fmt: skip
 """Full nodes from N7: how often clock.gain applies."""
 
@@ -47,9 +48,10 @@ DESIGN_LOAD = Activity()
 
 def voltage(spec: DesignSpec, clock: Array, c: Constants) -> Array:
     """Return the supply voltage over nominal at ``clock``: linear, held between floor and ceiling."""
-    nominal = c[f"clock.nominal.{spec.style}"] * (1.0 + c["clock.gain"]) ** SPEED_STEPS[node_named(spec.node)]
+    nominal = c[f"clock.nominal.{spec.style}"] * (1.0 + c["clock.gain"]) ** SPEED_STEPS[spec.node]
     line = 1.0 - c["voltage.slope"] + c["voltage.slope"] * clock / nominal
-    return np.clip(line, c["voltage.floor"], c["voltage.ceiling"])
+    out: Array = np.clip(line, c["voltage.floor"], c["voltage.ceiling"])
+    return out
 
 
 def main_format(spec: DesignSpec) -> str:
@@ -68,13 +70,13 @@ def mac_energy(spec: DesignSpec, name: str, c: Constants) -> Array:
     if name not in rates:
         raise InputError(f"{spec.name}: no MAC for format {name}; the arrays have {', '.join(rates)}")
     deliver = c[f"energy.deliver.{spec.style}"] * BITS[name] / 16.0
-    out: Array = (c[f"energy.mac.{name}"] + deliver) * c[f"{node_named(spec.node)}.energy"]
+    out: Array = (c[f"energy.mac.{name}"] + deliver) * c[f"{spec.node}.energy"]
     return out
 
 
 def memory_bandwidth(spec: DesignSpec, c: Constants) -> Array:
     """Return the bandwidth (B/s) of the package's memory over its active sites."""
-    memory = memory_named(spec.memory)
+    memory = spec.memory
     if memory == "none":
         return np.zeros(spec.shape)
     site = c[f"{memory}.bandwidth"] if spec.site_bandwidth is None else spec.array("site_bandwidth")
@@ -92,9 +94,9 @@ def power_blocks(
     name = activity.format or main_format(spec)
     clock, dies = spec.array("clock"), spec.array("dies")
     square = voltage(spec, clock, c) ** 2
-    scale = c[f"{node_named(spec.node)}.energy"]
+    scale = c[f"{spec.node}.energy"]
     rate = macs(spec) * active_share(spec) * dict(spec.formats).get(name, 1.0) * clock * dies
-    memory = memory_named(spec.memory)
+    memory = spec.memory
     bandwidth = memory_bandwidth(spec, c) * _share(activity.memory, c["tdp.memory"])
     lane = c["energy.serdes_short"] if spec.short_reach else c["energy.serdes"]
     links = spec.array("lanes") * dies * spec.array("lane_rate") * _share(activity.links, c["tdp.links"])
@@ -105,7 +107,8 @@ def power_blocks(
     host = 0.0 if spec.host == "none" else c["energy.pcie"] * _host_rate(spec) * 0.3 * dies
     return {
         "mac": rate * mac_energy(spec, name, c) * square * _share(activity.matrix, c["tdp.activity"]),
-        "vector": 0.5 * vector_peak(spec) * c["energy.vector"] * scale * square * _share(activity.vector, c["tdp.vector"]),
+        "vector": 0.5 * vector_peak(spec) * c["energy.vector"] * scale * square
+        * _share(activity.vector, c["tdp.vector"]),
         "shared SRAM and network": REUSE * bandwidth * (c["energy.sram.shared"] + c["energy.noc"] * ACTIVE_WAY * 1e3)
         * scale * square,
         "memory": bandwidth * device + idle,

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from suanli.design._spec import DEFAULT_FORMATS, NUMBERS, DesignSpec
+from suanli.design._spec import DesignSpec
 from suanli.errors import InputError, unknown_name
 from suanli.quantities import parse
 from suanli.sources import Source
@@ -86,9 +86,10 @@ def design_file(name: str | Path) -> DesignFile:
 
 
 def _read(path: Path) -> DesignFile:
+    from suanli.design._schema import DesignEntry
     from suanli.files import read_model
 
-    raw = read_model(path, _schema())
+    raw = read_model(path, DesignEntry)
     values: dict[str, Any] = {}
     for field in fields(DesignSpec):
         value = getattr(raw, field.name)
@@ -110,45 +111,3 @@ def _read(path: Path) -> DesignFile:
     )
     build = None if raw.build is None else BuildFacts(**raw.build.model_dump())
     return DesignFile(spec=spec, title=raw.title, assumptions=notes, build=build, path=path)
-
-
-@cache
-def _schema() -> Any:
-    """Return the pydantic model of a design file (built on first use: pydantic is slow to load)."""
-    from typing import Literal
-
-    from pydantic import ConfigDict, create_model
-
-    strict = ConfigDict(extra="forbid")
-    names = tuple(f.name for f in fields(DesignSpec))
-    note = create_model(
-        "AssumptionEntry", __config__=strict, field=(Literal[names], ...), text=(str, ...), source=(str, ...),
-        date=(str, ""), kind=(Literal["measured", "datasheet", "reported", "estimated"], "estimated"),
-    )  # fmt: skip
-    build = create_model(
-        "BuildEntry", __config__=strict, start=(str, ...), tape_out_window=(tuple[str, str] | None, None),
-        volume=(float, ...), ramp_months=(float, 9.0), source=(str, ...),
-    )  # fmt: skip
-    kinds: dict[str, Any] = {}
-    for field in fields(DesignSpec):
-        if field.name in UNITS:
-            kinds[field.name] = (str | float | None, None)
-        elif field.name in NUMBERS:
-            kinds[field.name] = (float | None, None)
-        elif field.name == "formats":
-            kinds[field.name] = (dict[str, float], dict(DEFAULT_FORMATS))
-        elif field.name in {"cache", "short_reach"}:
-            kinds[field.name] = (bool, False)
-        elif field.name in {"year", "scale_up_domain"}:
-            kinds[field.name] = (int | None, None)
-        else:
-            kinds[field.name] = (str | None, None)
-    kinds["name"] = (str, ...)
-    return create_model(
-        "DesignEntry",
-        __config__=strict,
-        title=(str, ""),
-        assumptions=(list[note], []),
-        build=(build | None, None),
-        **kinds,
-    )  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ import numpy as np
 
 from suanli.errors import InputError, unknown_name
 from suanli.estimates import Z80, Array
-from suanli.sources import KINDS, Source, Sourced
+from suanli.sources import Source, Sourced
 
 Constants = Mapping[str, Any]
 """Constant -> value in SI units: a float, or an array with a leading axis of samples."""
@@ -54,47 +54,25 @@ _NODE_ALIASES: Mapping[str, str] = {"SMIC N+2": "SN2", "N+2": "SN2", "N7+": "N7P
 @cache
 def table() -> Mapping[str, Sourced]:
     """Return every constant by id, in SI units. Raises InputError where a data file is malformed."""
+    from suanli.design._schema import ConstantsFile
     from suanli.files import read_model
 
     out: dict[str, Sourced] = {}
     for name in _FILES:
         with as_file(files("suanli.catalog") / "data" / "process" / f"{name}.yaml") as path:
-            for datum in read_model(path, _schema()).constants:
+            for datum in read_model(path, ConstantsFile).constants:
                 if datum.id in out:
                     raise InputError(f"{path}: {datum.id}: stated twice")
                 out[datum.id] = _sourced(datum, str(path))
     return out
 
 
-@cache
-def _schema() -> Any:
-    """Return the pydantic model of a data file (built on first use: pydantic is slow to load)."""
-    from typing import Literal
-
-    from pydantic import BaseModel, ConfigDict, create_model
-
-    strict = ConfigDict(extra="forbid")
-    datum = create_model(
-        "Datum",
-        __config__=strict,
-        id=(str, ...),
-        low=(float, ...),
-        mid=(float, ...),
-        high=(float, ...),
-        unit=(Literal[tuple(_UNITS)], ...),
-        kind=(Literal[KINDS], ...),
-        date=(str, ...),
-        source=(str, ...),
-        note=(str, ""),
-    )
-    listed: type[BaseModel] = create_model("ConstantsFile", __config__=strict, constants=(list[datum], ...))  # type: ignore[valid-type]
-    return listed
-
-
 def _sourced(datum: Any, path: str) -> Sourced:
+    if datum.unit not in _UNITS:
+        raise InputError(f"{path}: {datum.id}: unknown unit '{datum.unit}'; allowed: {', '.join(_UNITS)}")
     if not 0.0 < datum.low <= datum.mid <= datum.high:
         raise InputError(
-            f"{path}: {datum.id}: low, mid, high must rise and be positive, found {datum.low}, {datum.mid}, {datum.high}"
+            f"{path}: {datum.id}: low, mid, high must be positive and rise: {datum.low}, {datum.mid}, {datum.high}"
         )
     unit, factor = _UNITS[datum.unit]
     source = Source(datum.source, date=datum.date, kind=datum.kind, note=datum.note)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date as Day
 from functools import lru_cache
 
 import numpy as np
@@ -38,14 +38,14 @@ class Place:
     def __post_init__(self) -> None:
         """Raise InputError for a date that is none."""
         try:
-            Day.fromisoformat(self.date)
+            datetime.date.fromisoformat(self.date)
         except ValueError:
             raise InputError(f"date: '{self.date}' is no day of the form 2024-06-25") from None
 
 
 def rulings(chip: Chip, place: Place) -> dict[str, Ruling]:
     """Return the ruling of ``chip`` for each act; nothing is attested that the chip itself does not show."""
-    return {  # fmt: skip
+    return {
         act: screen(
             query_of_chip(
                 chip,
@@ -100,8 +100,8 @@ FIGURES: tuple[str, ...] = ("tpp", "density", "transistors", "memory", "links")
 def grid(place: Place, *, has_hbm: bool, node_nm: float, designer: str = "") -> Grid:
     """Return the groups of all designs of a kind at ``place``, by screening one design in each cell between the limits.
 
-    The limits are read from the rulings themselves, so that the lookup knows no rule of its own: it is exact where rulings change
-    only at the limits that they name.
+    The limits are read from the rulings themselves, so that the lookup knows no rule of its own: it is exact where
+    rulings change only at the limits that they name.
     """
     cuts = _limits(place, has_hbm, node_nm, designer)
     shape = tuple(len(cuts[n]) + 1 for n in FIGURES)

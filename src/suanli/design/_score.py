@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from suanli.design._cost import site_capacity
-from suanli.design._jobs import LIMIT, Job, Variant, format_for, stored_share, variants, with_stored_rows
+from suanli.design._jobs import LIMIT, UNIT, Job, Variant, format_for, stored_share, variants, with_stored_rows
 from suanli.design._power import memory_bandwidth
 from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec, peak
@@ -69,9 +69,9 @@ def wide_format(spec: DesignSpec) -> str:
 def screened_rate(spec: DesignSpec, job: Job, c: Constants) -> Array:
     """Return units a second and chip of ``job`` by a roofline, the best over sizes; 0 where none fits or is in time.
 
-    pass = max(FLOP / peak, bytes / bandwidth) + exchanges + overhead. A product that streams fewer rows than the array is high
-    leaves the array waiting for its weights: max(1, rows of the array / rows streamed). Weights that SRAM holds are
-    not read again; embedding rows that it holds neither.
+    pass = max(FLOP / peak, bytes / bandwidth) + exchanges + overhead. A product that streams fewer rows than the
+    array is high leaves the array waiting for its weights: max(1, rows of the array / rows streamed). Weights that
+    SRAM holds are not read again; embedding rows that it holds neither.
     """
     dtype = format_for(job, [n for n, _ in spec.formats])
     narrow, wide = peak(spec, dtype) * MATRIX_SHARE, peak(spec, wide_format(spec)) * MATRIX_SHARE
@@ -122,10 +122,9 @@ class JobRate:
 def job_rate(chip: Chip, job: Job) -> JobRate:
     """Return what ``chip`` does of ``job`` by silicon's operator times and fabric's collectives, at its best size.
 
-    Sizes that do not fit the memory or miss the phase's limit are left out. Raises InputError where the chip lacks the formats.
+    Sizes that do not fit the memory or miss the phase's limit are left out. Raises InputError where the chip lacks
+    the formats.
     """
-    from suanli.workloads import kv_bytes_per_token  # noqa: F401  (kept local: the light import path)
-
     dtype = format_for(job, list(chip.peak))
     memory = (chip.memory_bytes or 0.0) * RESIDENT_SHARE
     domain = chip.scale_up_domain or (8 if chip.scale_up_bandwidth else 1)
@@ -151,8 +150,6 @@ def job_rate(chip: Chip, job: Job) -> JobRate:
 
 
 def _unit(job: Job) -> str:
-    from suanli.design._jobs import UNIT
-
     return UNIT[job.phase]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from suanli.design._evaluate import VOLUME
 from suanli.design._jobs import Job
 from suanli.design._money import owned
 from suanli.design._power import memory_bandwidth, power_blocks
-from suanli.design._process import Constants, node_named
+from suanli.design._process import Constants
 from suanli.design._rules import FIGURES, ORDER, Grid, Place, grid, groups_of
 from suanli.design._score import index_of, screened_rate
 from suanli.design._spec import NUMBERS, DesignSpec, total_processing
@@ -88,10 +89,10 @@ def _money_figures(
     return {"cost": cost, "nre": one_off, "price": asked, "usd_per_hour": owned(whole, power)}
 
 
-def _screen(
+def screened(
     spec: DesignSpec, jobs: Sequence[Job], base: Mapping[str, float], limits: Limits, c: Constants, lost: dict[str, int]
 ) -> tuple[DesignSpec, dict[str, Array]] | None:
-    """Return the candidates of ``spec`` that keep every limit with their figures; ``lost`` counts the others by reason."""
+    """Return the candidates of ``spec`` that keep every limit, with their figures; ``lost`` counts the others."""
     areas = die_blocks(spec, c)
     cheap = _cheap_figures(spec, areas, c)
     ok = np.ones(spec.shape, dtype=bool)
@@ -112,14 +113,14 @@ def _screen(
         drop("rules", ~allowed)
     if not ok.any():
         return None
-    kept = _select(spec, np.flatnonzero(ok))
+    kept = select(spec, np.flatnonzero(ok))
     figures = figures_of(kept, jobs, base, limits, c)
     good = (figures["index"] > 0.0) & (figures["price"] <= limits.price)
     good &= figures["nre"] + limits.volume * figures["price"] <= limits.budget
     lost["no work or too dear"] = lost.get("no work or too dear", 0) + int(np.sum(~good))
     if not good.any():
         return None
-    return _select(kept, np.flatnonzero(good)), {k: v[good] for k, v in figures.items()}
+    return select(kept, np.flatnonzero(good)), {k: v[good] for k, v in figures.items()}
 
 
 def penalty(spec: DesignSpec, figures: Mapping[str, Array], limits: Limits, c: Constants) -> Array:
@@ -140,14 +141,14 @@ def _grid(place: Place, spec: DesignSpec) -> Grid:
     return grid(
         place,
         has_hbm=spec.memory.startswith("hbm"),
-        node_nm=NODE_NM[node_named(spec.node)],
+        node_nm=NODE_NM[spec.node],
         designer=spec.designer_country,
     )
 
 
-def _select(spec: DesignSpec, index: NDArray[np.intp]) -> DesignSpec:
+def select(spec: DesignSpec, index: NDArray[np.intp]) -> DesignSpec:
     """Return the candidates of ``spec`` at ``index``."""
-    changed = {}
+    changed: dict[str, Any] = {}
     for f in fields(spec):
         value = getattr(spec, f.name)
         if f.name in NUMBERS and value is not None and np.ndim(value):

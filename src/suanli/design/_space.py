@@ -19,7 +19,8 @@ MIB = 2.0**20
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A number of a spec that varies: from ``low`` to ``high``, "linear" or "log", in whole steps of ``step`` (0: real).
+    """A number of a spec that varies: from ``low`` to ``high``, "linear" or "log", in whole steps of ``step`` (0:
+    real).
 
     With ``choices`` the number is one of them.
     """
@@ -34,12 +35,12 @@ class Axis:
         """Return the values at positions ``unit`` in [0, 1)."""
         if self.choices:
             index = np.minimum((unit * len(self.choices)).astype(int), len(self.choices) - 1)
-            return np.asarray(self.choices, dtype=float)[index]
+            return np.asarray(np.asarray(self.choices, dtype=np.float64)[index])
         if self.scale == "log":
             value = self.low * (self.high / self.low) ** unit
         else:
             value = self.low + (self.high - self.low) * unit
-        return np.round(value / self.step) * self.step if self.step else value
+        return np.asarray(np.round(value / self.step) * self.step if self.step else value, dtype=np.float64)
 
     def where(self, value: float) -> float:
         """Return the position in [0, 1) of ``value``: the inverse of ``at`` up to rounding."""
@@ -65,7 +66,7 @@ AXES: Mapping[str, Axis] = {
 }
 """Numbers that the search varies; arrays are square, and spare cores follow the cores."""
 
-DRAM_SITES = Axis(2, 24, "linear", 2)
+DRAM_SITES = Axis(2, 16, "linear", 2)
 SPARE = 0.04
 """Share of the cores that may fail, rounded up where there are eight or more."""
 
@@ -87,7 +88,7 @@ class Space:
     maker_country: str = "TW"
 
     def kinds(self, year: int, c: Constants) -> tuple[tuple[str, int, Any], ...]:
-        """Return the (memory, dies, formats) to try: memories that are in volume in ``year``. Raises InputError for none."""
+        """Return the (memory, dies, formats) to try, of memories in volume in ``year``. Raises InputError for none."""
         known = [m for m in self.memories if m == "none" or float(np.ravel(c[f"{memory_named(m)}.year"])[0]) <= year]
         if not known:
             raise InputError(f"none of the memories {', '.join(self.memories)} is in volume in {year}")
@@ -100,7 +101,7 @@ def spec_at(
     """Return the candidates of ``kind`` at positions ``unit`` in [0, 1) of each axis."""
     memory, dies, formats = kind
     hbm = memory.startswith("hbm")
-    values = {axis: found.at(unit[axis]) for axis, found in space.axes.items() if axis != "memory_sites"}
+    values: dict[str, Any] = {a: found.at(unit[a]) for a, found in space.axes.items() if a != "memory_sites"}
     sites = (space.axes["memory_sites"] if hbm else DRAM_SITES).at(unit["memory_sites"])
     cores = values["cores"]
     package: Package = "organic" if not hbm and dies == 1 else "cowos-s"
@@ -117,7 +118,7 @@ def spec_at(
 def draws(
     space: Space, kinds: tuple[tuple[str, int, Any], ...], n: int, *, chunk: int, seed: int
 ) -> Iterator[DesignSpec]:
-    """Yield ``n`` candidates in specs of at most ``chunk``, spread evenly over ``kinds``; the same for the same seed."""
+    """Yield ``n`` candidates in specs of at most ``chunk``, spread evenly over ``kinds``, repeatable by ``seed``."""
     rng = np.random.default_rng(seed)
     left = {i: n // len(kinds) + (i < n % len(kinds)) for i in range(len(kinds))}
     while any(left.values()):

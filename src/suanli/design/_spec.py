@@ -28,11 +28,12 @@ class DesignSpec:
 
     Everything counted is of one logic die; ``dies`` alike share the package. ``cores`` are made, ``spare_cores`` of
     them may fail. A core has ``arrays`` MAC arrays of ``rows`` x ``cols``, ``vector_lanes`` fp32 lanes, ``scratchpad``
-    and ``registers`` (B). ``formats`` names each number format with its rate in MACs a MAC unit and cycle. ``shared_sram``
-    (B) lies outside the cores, tagged where ``cache``. ``memory_sites`` PHYs (HBM stacks or 32-bit channels) are made,
-    ``spare_sites`` of them idle; ``site_bandwidth`` (B/s) and ``site_capacity`` (B) are None for the technology's own.
-    ``lanes`` are SerDes lanes of ``lane_rate`` (B/s, one way) to other chips, of which ``scale_out_lanes`` leave the scale-up domain;
-    ``short_reach`` lanes drive neighbours only. ``d2d`` (B/s, one way) joins the dies. ``clock`` in Hz.
+    and ``registers`` (B). ``formats`` names each number format with its rate in MACs a MAC unit and cycle.
+    ``shared_sram`` (B) lies outside the cores, tagged where ``cache``. ``memory_sites`` PHYs (HBM stacks or 32-bit
+    channels) are made, ``spare_sites`` of them idle; ``site_bandwidth`` (B/s) and ``site_capacity`` (B) are None for
+    the technology's own. ``lanes`` are SerDes lanes of ``lane_rate`` (B/s, one way) to other chips, of which
+    ``scale_out_lanes`` leave the scale-up domain; ``short_reach`` lanes drive neighbours only. ``d2d`` (B/s, one
+    way) joins the dies. ``clock`` in Hz.
     """
 
     name: str = "design"
@@ -73,9 +74,9 @@ class DesignSpec:
     year: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise InputError for a name that is not known, a number that is not positive, or shapes that clash."""
-        node_named(self.node)
-        memory_named(self.memory)
+        """Spell node and memory as the data do. Raise InputError for unknown names, bad numbers, clashing shapes."""
+        object.__setattr__(self, "node", node_named(self.node))
+        object.__setattr__(self, "memory", memory_named(self.memory))
         for what, value, known in (("package", self.package, PACKAGES), ("host", self.host, HOSTS)):
             if value not in known:
                 raise unknown_name(what, str(value), known)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suanli.design._evaluate import VOLUME, Design, standard
+from suanli.design._evaluate import Design, standard
 from suanli.design._presets import BuildFacts
-from suanli.design._process import node_named, table
+from suanli.design._process import table
 from suanli.design._schedule import draw, yield_ramp
 from suanli.estimates import Estimate
 from suanli.sources import Sourced
@@ -32,8 +32,9 @@ class BuildTerms:
     """What building a chip takes: USD, months, shares; estimates hold one candidate.
 
     ``unit_cost`` is a good package at mature yield, ``price`` what the partner asks with its ``margin`` (the buyer pays
-    ``nre`` and ``masks`` apart). ``yield_by_month`` is yield over its mature value in each month of volume. ``volume_month`` is counted from
-    the start, as percentiles; ``odds_by_month`` is the chance that volume has begun by then.
+    ``nre`` and ``masks`` apart). ``yield_by_month`` is yield over its mature value in each month of volume.
+    ``volume_month`` is counted from the start, as percentiles; ``odds_by_month`` is the chance that volume has begun
+    by then.
     """
 
     nre: Estimate
@@ -51,9 +52,7 @@ class BuildTerms:
     sources: tuple[Sourced, ...]
 
 
-def build_terms(
-    design: Design, *, facts: BuildFacts | None = None, volume: float = VOLUME, months: int = 24
-) -> BuildTerms:
+def build_terms(design: Design, *, facts: BuildFacts | None = None, months: int = 24) -> BuildTerms:
     """Return the terms on which ``design`` can be built; it must hold one candidate.
 
     A tape-out window in ``facts`` replaces the sampled design time (uniform over the window). Raises InputError for an
@@ -73,7 +72,7 @@ def build_terms(
     volume_month = futures["volume"] / MONTH
     ramp = facts.ramp_months * MONTH if facts is not None else c["ramp.time"]
     names = ("wafer", "defects", "design", "masks", "fab")
-    used = [f"{node_named(spec.node)}.{n}" for n in names] + [n for n in table() if n.split(".")[0] in _USED]
+    used = [f"{spec.node}.{n}" for n in names] + [n for n in table() if n.split(".")[0] in _USED]
     return BuildTerms(
         nre=design.nre,
         masks=float(np.ravel(design.nre.breakdown["masks"])[0]),
@@ -86,7 +85,7 @@ def build_terms(
         stages=_stages(futures),
         volume_month=tuple(float(v) for v in np.quantile(volume_month, [0.1, 0.5, 0.9])),  # type: ignore[arg-type]
         odds_by_month={m: round(float(np.mean(volume_month <= m)), 4) for m in range(6, 73, 3)},
-        yield_by_month=tuple(float(v) for v in yield_ramp(np.arange(months), {**c, "ramp.time": ramp})),
+        yield_by_month=tuple(float(v) for v in yield_ramp(np.arange(float(months)), {**c, "ramp.time": ramp})),
         sources=tuple(table()[n] for n in used),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from suanli.design._process import Constants, node_named
+from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec
 from suanli.estimates import Array
 
@@ -52,7 +52,7 @@ def sellable(spec: DesignSpec, areas: Mapping[str, Array], c: Constants) -> dict
 
     A die is sold where all outside its cores works and at most ``spare_cores`` cores do not.
     """
-    defects, cluster = c[f"{node_named(spec.node)}.defects"], c["yield.cluster"]
+    defects, cluster = c[f"{spec.node}.defects"], c["yield.cluster"]
     cores = spec.array("cores")
     own = np.sum(np.broadcast_arrays(*[areas[b] for b in CORE_OWN]), axis=0) / c["whitespace"]
     soft = np.sum(np.broadcast_arrays(*[areas[b] for b in REPAIRABLE]), axis=0)
