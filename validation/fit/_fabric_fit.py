@@ -19,15 +19,14 @@ Array = NDArray[np.float64]
 START = {
     "base": 6e-6,
     "step": 1e-6,
-    "low_rate": 1.1e11,
-    "fill": 2e-5,
-    "fill_step": 2e-6,
+    "low_rate": 0.25,
+    "fill": 6e6,
     "rate": 0.75,
     "loss": 0.3,
     "one_way": 0.9,
     "crowding": 0.3,
     "reduce_rate": 0.65,
-    "reduce_fill": 4e-5,
+    "reduce_fill": 2e7,
     "exchange_base": 8e-6,
     "exchange_step": 4e-7,
     "pair_base": 7e-6,
@@ -42,6 +41,7 @@ START = {
 }
 """Where the fit starts, and where a parameter stays that no row of its family speaks of."""
 UPPER = {
+    "low_rate": 1.0,
     "rate": 1.0,
     "one_way": 1.2,
     "copy_rate": 1.0,
@@ -53,7 +53,7 @@ UPPER = {
     "twice_rate": 1.0,
 }
 """Shares of the link, and the two exponents, never leave these bounds."""
-RING = ("base", "step", "low_rate", "fill", "fill_step", "rate", "loss", "one_way", "exchange_base", "exchange_step")
+RING = ("base", "step", "low_rate", "fill", "rate", "loss", "one_way", "exchange_base", "exchange_step")
 LIMITS = (*(float(2**k) for k in range(16, 26)), 0.0)
 _HOLD = 0.03  # how strongly a parameter is held at its start, per factor e: only ones without data stay there
 _SOFT = 0.1
@@ -96,6 +96,9 @@ def fit_families(frame: pl.DataFrame) -> dict[str, dict[str, float]]:
     out: dict[str, dict[str, float]] = {}
     for family in sorted(parts, key=lambda f: ("infiniband" in f, f)):
         out[family] = _fit_family(family, parts[family], out)
+    hosts = [f for f in out if f.startswith("pcie") and "@" in f]
+    if hosts:  # any other host is taken to be like the one whose bridges crowd least: the others lack direct access
+        out["pcie"] = out[min(hosts, key=lambda f: out[f]["crowding"])]
     return out
 
 
@@ -103,7 +106,7 @@ def _fit_family(family: str, rows: pl.DataFrame, others: Mapping[str, dict[str, 
     values = dict(START)
     hosted = family.startswith("pcie")
     if hosted:
-        values.update(low_rate=2e10, rate=0.6, loss=0.0, crowding=1.0, kernel_limit=0.0)
+        values.update(low_rate=0.3, rate=0.6, loss=0.0, crowding=1.0, kernel_limit=0.0)
     names = [*RING, "crowding"] if hosted else list(RING)
     if family in ("nvlink4", "nvlink5"):
         names += ["reduce_rate", "reduce_fill"]
@@ -191,6 +194,7 @@ def unmeasured(op: str, quick: bool) -> dict[str, float]:
         "net_base": 2e-5,
         "rate": 0.6,
         "net_rate": 0.9,
+        "net_far": 1.0,
         "number_bytes": 1.0 if op == "moe_dispatch" else 2.0,
         "direct": float(quick),
         "channels": 24.0,
@@ -202,14 +206,14 @@ def _fit_exchange(rows: pl.DataFrame, name: str, members: Sequence[str]) -> dict
     values = unmeasured(rows["op"][0], any(w in members[0].split("_") for w in ("ll", "generation")))
     fitted = ["base", "rate"]
     if rows["num_gpus"].max() > 8:  # type: ignore[operator]
-        fitted += ["net_base", "net_rate"]
+        fitted += ["net_base", "net_rate", "net_far"]
     if rows["channels"].n_unique() > 2:
         fitted.append("channel_power")
     direction = EXCHANGES[rows["op"][0]]
     measured = rows["measured"].to_numpy()
     pooled = rows.with_columns(style=pl.lit(name))
     start = np.log([values[n] for n in fitted])
-    upper = np.array([np.log({"rate": 1.0, "net_rate": 1.0}.get(n, 1e300)) for n in fitted])
+    upper = np.array([np.log({"rate": 1.0, "net_rate": 1.0, "net_far": 1.0}.get(n, 1e300)) for n in fitted])
 
     def residuals(x: Array) -> Array:
         trial = {**values, **dict(zip(fitted, np.exp(x), strict=True))}

@@ -25,7 +25,8 @@ from validation.fit._fabric_fit import fit_exchanges, fit_families, predictions,
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "src" / "suanli" / "catalog" / "data" / "fitted" / "fabric.json"
 DEFAULT = ROOT / "validation" / "data" / "ops"
-_OWN_SHARE = 1.25  # left-out chips are few: their spread is widened by this
+_FEW = 1.1  # left-out chips are few: their spread is widened by this
+_ALONE = 2.0  # spread of a class that no other chip measures, over that of its own rows
 
 
 def main(arguments: list[str]) -> None:
@@ -108,7 +109,10 @@ def _wider(frame: pl.DataFrame, errors: Any, without: str | None, sigma: dict[st
     """Return the spread over chips left out (but ``without``), never below that of measured chips."""
     keep = np.ones(frame.height, dtype=bool) if without is None else frame["chip"].to_numpy() != without
     found = spread(frame.filter(pl.Series(keep)), errors[keep])
-    return {name: round(max(_OWN_SHARE * found.get(name, found["other"]), value), 3) for name, value in sigma.items()}
+    return {
+        name: round(max(_FEW * found[name], value) if name in found else _ALONE * value, 3)
+        for name, value in sigma.items()
+    }
 
 
 def _report(frame: pl.DataFrame, errors: Any, unseen: Any) -> None:

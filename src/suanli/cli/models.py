@@ -135,13 +135,12 @@ LISTING: Listing[Model] = Listing(
         "billion": lambda m: _billions(_count(m).total),
         "active": lambda m: _billions(_count(m).active),
         "layers": lambda m: str(m.n_layers or ""),
-        "hidden": lambda m: f"{m.hidden:,}" if m.hidden else "",
         "heads": lambda m: f"{m.n_heads}/{m.n_kv_heads}" if m.n_heads else "",
-        "KiB a token": _cache,
+        "cache KiB": _cache,
         "weights": lambda m: m.weight_format,
-        "published": lambda m: m.source.date,
+        "year": lambda m: m.source.date[:4],
     },
-    right=("billion", "active", "layers", "hidden", "heads", "KiB a token"),
+    right=("billion", "active", "layers", "heads", "cache KiB"),
     filters={
         "kind": lambda m, value: value.casefold() in _kind(m).casefold().split(),
         "text": contains(lambda m: m.id, lambda m: m.name, lambda m: m.notes),
@@ -150,7 +149,7 @@ LISTING: Listing[Model] = Listing(
     },
     title=lambda m: f"{m.name} ({m.id}), {_kind(m)}",
     lines=_lines,
-    units="parameters counted from the architecture; cache in 16 bits",
+    units="parameters counted from the architecture; cache a token in 16 bits",
 )
 
 

@@ -42,7 +42,7 @@ def collective_time(
     laws = [law_of(tier.family or tier.kind, parameters) for tier, _, _ in used]
     if kind == "p2p":
         tier, _, _ = used[-1]
-        time = tier_time(tier, laws[-1], kind, message, 2)[2]
+        time = np.add(*tier_time(tier, laws[-1], kind, message, 2))
     elif library == "kernel" and kind == "all_reduce" and len(used) == 1:
         time = kernel_time(used[0][0], laws[0], message, n_chips)
     else:
@@ -70,15 +70,15 @@ def _over_tiers(used: list[tuple[Tier, int, int]], laws: list[Law], kind: str, m
     Below a tier, the members of a group have reduced or will spread, so the group sends one copy over the links of all
     its members; an all-to-all sends every chip's own bytes.
     """
-    start = np.zeros_like(message)
+    start: Array | float = 0.0
     transfer = np.zeros_like(message)
     for (tier, groups, below), law in zip(used, laws, strict=True):
         if kind == "all_to_all":
             # of one chip's bytes, those for chips of other groups at this tier
             leaving = message * (groups - 1.0) * below / n_chips / ((groups - 1.0) / groups)
-            first, moved, _ = tier_time(tier, law, kind, leaving, groups)
+            first, moved = tier_time(tier, law, kind, leaving, groups)
         else:
-            first, moved, _ = tier_time(tier, law, kind, message, groups, share=float(below))
+            first, moved = tier_time(tier, law, kind, message, groups, share=float(below))
         start = start + first
         transfer = np.maximum(transfer, moved)
     return start + transfer

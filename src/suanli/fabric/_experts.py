@@ -15,6 +15,8 @@ from suanli.kinds import Network
 
 Array = NDArray[np.float64]
 
+_NEAR = 4  # nodes up to which measured exchanges fill the cards
+
 DIRECTIONS: tuple[str, ...] = ("dispatch", "combine")
 
 
@@ -55,7 +57,7 @@ def expert_exchange_time(
     for tier, groups, below in used:
         copies = copies_beyond(chosen, ep, groups, below, direct=direct)
         outer = tier.kind in ("ethernet", "infiniband")
-        rate = law["net_rate" if outer else "rate"] * tier.bandwidth / tier.oversubscription * (1.0 if outer else crowd)
+        rate = _share(law, outer, groups) * tier.bandwidth / tier.oversubscription * (1.0 if outer else crowd)
         transfer = np.maximum(transfer, sent * width * copies * wide / rate)
         start = start + (law["net_base"] * np.log2(groups) if outer else 0.0)
     return start + transfer
@@ -64,13 +66,14 @@ def expert_exchange_time(
 def copies_beyond(top_k: Array, ep: int, groups: int, below: int, *, direct: bool) -> Array:
     """Return the copies of a token that cross a tier joining ``groups`` groups of ``below`` chips, routing even.
 
-    Chosen experts lie on random chips; ``direct`` copies go to each expert, else one to each group that holds any.
+    Chosen experts lie on random chips. ``direct`` copies go to each expert; else one goes to each group that holds any,
+    those from outside being forwarded by the chip that they reach, so that a tier carries the copies of all ``ep``.
     """
-    inside = groups * below / ep  # share of all experts that lies under this tier
+    leaving = (groups - 1.0) / groups
     if direct:
-        return top_k * (groups - 1.0) / groups * inside
-    share = below / ep  # chance that an expert lies in one given group
-    return (groups - 1.0) * (1.0 - (1.0 - share) ** top_k)
+        return top_k * leaving * groups * below / ep
+    everywhere = ep / below  # groups of this size in the whole exchange
+    return leaving * everywhere * (1.0 - (1.0 - 1.0 / everywhere) ** top_k)
 
 
 def style_of(style: str, parameters: Mapping[str, Any] | None = None) -> Mapping[str, Mapping[str, float]]:
@@ -81,6 +84,13 @@ def style_of(style: str, parameters: Mapping[str, Any] | None = None) -> Mapping
     words = ("ll", "generation", "low")
     quick = any(w in style.casefold().split("_") for w in words)
     return dict(known["low_latency" if quick else "normal"])
+
+
+def _share(law: Mapping[str, float], outer: bool, groups: int) -> float:
+    """Return the share of a tier's bandwidth: over the network less where many nodes exchange with each other."""
+    if not outer:
+        return law["rate"]
+    return law["net_rate"] * (law["net_far"] if groups > _NEAR else 1.0)
 
 
 def _channels(law: Mapping[str, float], channels: ArrayLike | None) -> Array:

@@ -57,37 +57,31 @@ def detour(tier: Tier, kind: str, n: float) -> float:
 
 def tier_time(
     tier: Tier, law: Law, kind: str, message: Array, n: float, *, share: float = 1.0
-) -> tuple[Array, Array, Array]:
-    """Return (start-up, transfer) of the faster protocol and the sum, each an array over ``message`` bytes.
+) -> tuple[Array | float, Array]:
+    """Return (start-up, transfer) in the fastest algorithm, whose sum is the time, for ``message`` bytes.
 
     ``share`` multiplies the bandwidth a chip has: groups below that send one copy for all their members.
     """
     rate = usable(tier, n, law) * share
-    wire = wire_share(kind, n) * message * detour(tier, kind, n)
-    hop = max(law.step, tier.latency_s)
-    hops = steps(kind, n)
+    wire = wire_share(kind, n) * detour(tier, kind, n) * message
     if kind == "p2p":
-        return _fastest([(law.pair_base + 0.0 * message, wire / (law.pair_rate * rate))])
+        return law.pair_base, wire / (law.pair_rate * rate)
+    hop = max(law.step, tier.latency_s)
+    first = law.base + hop * steps(kind, n)
     if kind == "all_to_all":
-        first = law.exchange_base + law.exchange_step * (n - 1.0) + 0.0 * message
-    else:
-        first = law.base + hop * hops + 0.0 * message
+        first = law.exchange_base + law.exchange_step * (n - 1.0)
     bulk_rate = law.rate * (1.0 - law.loss / n) * rate * (1.0 if kind == "all_reduce" else law.one_way)
-    low_rate = np.minimum(law.low_rate * share, bulk_rate)
-    options = [(first, wire / low_rate), (first + law.fill + law.fill_step * hops, wire / bulk_rate)]
+    low_rate = min(law.low_rate * tier.bandwidth * share, bulk_rate)
+    best = _faster((first, wire / low_rate), (first + law.fill / tier.bandwidth, wire / bulk_rate))
     if kind == "all_reduce" and tier.in_network_reduction and n > 2:
-        through = (1.0 + 1.0 / n) * message / (law.reduce_rate * rate)
-        options.append((law.base + 2.0 * hop + law.reduce_fill + 0.0 * message, through))
-    return _fastest(options)
+        through = (1.0 + 1.0 / n) / (law.reduce_rate * rate) * message
+        best = _faster(best, (law.base + 2.0 * hop + law.reduce_fill / tier.bandwidth, through))
+    return best
 
 
-def _fastest(options: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
-    starts = np.stack([a for a, _ in options])
-    transfers = np.stack([b for _, b in options])
-    best = np.argmin(starts + transfers, axis=0)[None]
-    start = np.take_along_axis(starts, best, 0)[0]
-    transfer = np.take_along_axis(transfers, best, 0)[0]
-    return start, transfer, start + transfer
+def _faster(one: tuple[Array | float, Array], other: tuple[Array | float, Array]) -> tuple[Array, Array]:
+    better = one[0] + one[1] <= other[0] + other[1]
+    return np.where(better, one[0], other[0]), np.where(better, one[1], other[1])
 
 
 def kernel_time(tier: Tier, law: Law, message: Array, n: float) -> Array:
@@ -98,6 +92,6 @@ def kernel_time(tier: Tier, law: Law, message: Array, n: float) -> Array:
     rate = usable(tier, n, law)
     once = law.once_base + (n - 1.0) * message / (law.once_rate * rate)
     twice = law.twice_base + 2.0 * (n - 1.0) / n * message / (law.twice_rate * rate)
-    library = tier_time(tier, law, "all_reduce", message, n)[2]
+    library = np.add(*tier_time(tier, law, "all_reduce", message, n))
     out: Array = np.where(message <= law.kernel_limit, np.minimum(np.minimum(once, twice), library), library)
     return out

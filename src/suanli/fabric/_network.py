@@ -50,9 +50,12 @@ def network_of(
 
 
 def domain_of(chip: Chip) -> int:
-    """Return the chips of one node: the scale-up domain, or 8 where none (or only a host bus) is stated."""
-    if chip.scale_up_domain is None or chip.scale_up_domain == 1:
-        return 8
+    """Return the chips of one node: the scale-up domain, or 8 where none (or only a host bus) is stated.
+
+    A module with links that reach no other (GH200) stands alone.
+    """
+    if chip.scale_up_domain is None or link_family(chip)[0] == "pcie":
+        return max(8, chip.scale_up_domain or 0)
     return chip.scale_up_domain
 
 

@@ -84,8 +84,13 @@ def links() -> dict[str, Any]:
 
 
 def kin(family: str) -> tuple[str, ...]:
-    """Return the families whose parameters stand for ``family``, itself first, the nearest next."""
-    return (family, *links()["kin"].get(family, ()))
+    """Return the families whose parameters stand for ``family``, itself first, the nearest next.
+
+    "pcie4@l40s" is one measured host of a family.
+    """
+    general = family.partition("@")[0]
+    own = (family,) if family != general else ()
+    return (*own, general, *links()["kin"].get(general, ()))
 
 
 def _find(family: str, families: Families) -> Mapping[str, float]:

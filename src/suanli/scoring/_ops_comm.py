@@ -30,6 +30,7 @@ COLLECTIVES: Mapping[str, str] = {
 }
 EXCHANGES: Mapping[str, str] = {"moe_dispatch": "dispatch", "moe_combine": "combine"}
 FOLDS = 5
+_SIBLING = 4.0 / 3.0  # spread of another chip with the same links, over that of the measured ones: taken
 KEYS = ("chip", "op", "library", "style", "num_gpus", "per_node", "topology", "channels")
 _NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "half": 2.0, "fp8": 1.0, "int8": 1.0, "nvfp4": 0.5, "fp4": 0.5}
 
@@ -177,7 +178,8 @@ def predict_group(
 def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
     """Return the network of a row: its chips in one domain, or in nodes as it says; pairs over a bridge.
 
-    Rows measured through torch have families of their own (an older NCCL, timed from the host).
+    Rows measured through torch have families of their own (an older NCCL, timed from the host), and so has each
+    measured host of cards on PCIe: how its bridges crowd is its own.
     """
     n, per_node = int(group["num_gpus"]), int(group["per_node"])
     domain = chip.scale_up_domain or 1
@@ -189,6 +191,8 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
         tiers[0] = _bridged(tiers[0], node)
     if group["library"] == "torch":
         tiers = [replace(t, family=f"{t.family or t.kind}-torch", in_network_reduction=False) for t in tiers]
+    elif tiers[0].kind == "pcie":
+        tiers[0] = replace(tiers[0], family=f"{tiers[0].family}@{group['chip']}")
     return Network(tiers=tuple(tiers))
 
 
@@ -252,8 +256,22 @@ def bucket(group: Mapping[str, Any], part: pl.DataFrame) -> list[str]:
 
 
 def sigmas(group: Mapping[str, Any], part: pl.DataFrame, chosen: Mapping[str, Any], label: str) -> Array:
-    """Return the standard deviation of log(measured / predicted) of each row: wider for a chip without measurements."""
+    """Return the standard deviation of log(measured / predicted) of each row.
+
+    Wider for a chip without measurements: a third where its links are a measured family, as much as whole families
+    differ where they are not.
+    """
     chips = {g["chip"] for g in catalog.fitted("fabric")["took_part"]}
     seen = not label.startswith("chip:") and group["chip"] in chips
-    table = chosen["sigma"] if seen else chosen["sigma_unseen"]
-    return np.array([table.get(name, table["other"]) for name in bucket(group, part)], dtype=np.float64)
+    measured = seen or _family(group) in chosen["families"]
+    table = chosen["sigma"] if measured else chosen["sigma_unseen"]
+    wider = 1.0 if seen or not measured else _SIBLING
+    return np.array([wider * table.get(name, table["other"]) for name in bucket(group, part)], dtype=np.float64)
+
+
+def _family(group: Mapping[str, Any]) -> str:
+    try:
+        tier = network_for(catalog.chip(group["chip"]), group).tiers[-1]
+    except UnknownNameError:
+        return ""
+    return tier.family or tier.kind
