@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from suanli.controls import _expr as expr
+from suanli.controls._parse import Names, parse
 from suanli.controls._vocabulary import activities, all_places, packaged_rules, user_rules, vocabulary
 from suanli.errors import InputError, nearest
 
@@ -182,7 +183,7 @@ def compile_book(data: Mapping[str, Any], where: str = "rules") -> Rulebook:
     return Rulebook(rules, phases, starts, groups, book_lists, otherwise, first, _changes(data, rules, otherwise), data)
 
 
-def _names(terms: Mapping[str, frozenset[str]], groups: Mapping[str, Any]) -> expr.Names:
+def _names(terms: Mapping[str, frozenset[str]], groups: Mapping[str, Any]) -> Names:
     numbers = frozenset(n for n, f in vocabulary().items() if f.kind == "number")
     choices: dict[str, frozenset[str]] = dict(terms)
     for name, fact in vocabulary().items():
@@ -194,18 +195,18 @@ def _names(terms: Mapping[str, frozenset[str]], groups: Mapping[str, Any]) -> ex
             choices[name] = frozenset(activities())
         elif fact.kind == "choice":
             choices[name] = frozenset(fact.values)
-    return expr.Names(numbers, choices, frozenset(groups), {}, "", {}, frozenset())
+    return Names(numbers, choices, frozenset(groups), {}, "", {}, frozenset())
 
 
-def _conditions(data: Mapping[str, Any], names: expr.Names) -> dict[str, expr.Condition]:
+def _conditions(data: Mapping[str, Any], names: Names) -> dict[str, expr.Condition]:
     """Return the named conditions; each may use those before it."""
     out: dict[str, expr.Condition] = {}
     for name, text in data.get("conditions", {}).items():
-        out[name] = expr.parse(text, replace(names, conditions=dict(out)))
+        out[name] = parse(text, replace(names, conditions=dict(out)))
     return out
 
 
-def _rule(entry: Mapping[str, Any], data: Mapping[str, Any], names: expr.Names, shared: Mapping[str, Any]) -> Rule:
+def _rule(entry: Mapping[str, Any], data: Mapping[str, Any], names: Names, shared: Mapping[str, Any]) -> Rule:
     lists: dict[str, Any] = {}
     for key, value in entry.get("lists", {}).items():
         lists[key] = {k: _listed(v) for k, v in value.items()} if isinstance(value, Mapping) else _listed(value)
@@ -217,7 +218,7 @@ def _rule(entry: Mapping[str, Any], data: Mapping[str, Any], names: expr.Names, 
         lists=frozenset({*lists, *shared}),
     )
     texts = data.get("conditions", {})
-    of_rule = {name: expr.parse(text, own) for name, text in texts.items() if any(f", {key})" in text for key in lists)}
+    of_rule = {name: parse(text, own) for name, text in texts.items() if any(f", {key})" in text for key in lists)}
     own = replace(own, conditions={**names.conditions, **of_rule})
     clauses = tuple(_clause(c, own, data.get("terms", {})) for c in entry.get("clauses", ()))
     effective = entry["effective"] or ""
@@ -234,7 +235,7 @@ def _listed(entries: Any) -> tuple[Listed, ...]:
     )
 
 
-def _clause(entry: Mapping[str, Any], names: expr.Names, terms: Mapping[str, Any]) -> Clause:
+def _clause(entry: Mapping[str, Any], names: Names, terms: Mapping[str, Any]) -> Clause:
     for term, value in entry.get("set", {}).items():
         if term not in terms:
             raise InputError(f"sets the unknown term '{term}'; allowed: {', '.join(terms)}")
@@ -243,7 +244,7 @@ def _clause(entry: Mapping[str, Any], names: expr.Names, terms: Mapping[str, Any
     answer = entry.get("answer")
     return Clause(
         phase=entry.get("phase", ""),
-        when=expr.parse(entry.get("when", ""), names),
+        when=parse(entry.get("when", ""), names),
         text=entry.get("when", ""),
         say=entry.get("say", ""),
         flag=entry.get("flag", False),
