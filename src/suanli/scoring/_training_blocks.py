@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from suanli.kinds import Model
 from suanli.scoring._training_rows import Row
 from suanli.training import (
     RECOMPUTE,
+    SHARDING,
     Facts,
     Parameters,
     Prepared,
     Strategies,
     facts,
-    memory_of,
     prepare,
     prior_parameters,
     site_of,
     stack,
     step_time,
     strategies,
+    total_memory,
 )
 
 Array = NDArray[np.float64]
 
 _MICRO_BATCHES = (1, 2, 4, 8)
+_PARTIAL = [("full", quarter / 4.0) for quarter in range(1, 5)]  # full recomputation of some layers of a stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ def blocks(rows: Sequence[Row]) -> list[Block]:
         key = (row.chip.id, row.chips_per_node, row.scale_up, row.scale_out, row.precision)
         groups.setdefault(key, []).append(i)
     made = []
-    known: dict[object, Facts] = {}
+    known: dict[Model, Facts] = {}
     for members in groups.values():
         part = [rows[i] for i in members]
         chosen = _settle(part, known)
@@ -61,19 +66,47 @@ def predict(parts: Sequence[Block], parameters: Parameters, n: int) -> Array:
     return out
 
 
-def _variants(row: Row) -> Iterator[tuple[int, str]]:
-    """Yield the (micro-batch, recompute) settings that an incomplete row may have had, the usual recompute first."""
-    share = max(1, row.batch // row.dp)
-    micro = [row.micro_batch] if row.micro_batch else [m for m in _MICRO_BATCHES if share % m == 0] or [1]
+class _Choice(NamedTuple):
+    """Settings that a row may leave open."""
+
+    micro_batch: int
+    recompute: str
+    share: float
+    sharding: str
+    tp: int
+    dp: int
+
+
+def _variants(row: Row) -> Iterator[_Choice]:
+    """Yield the settings that an incomplete row may have had, the era's usual ones first."""
     start = RECOMPUTE.index(row.era.recompute)
-    again = [row.recompute] if row.recompute else [RECOMPUTE[i] for i in range(start, 3)]
-    for r in again:
-        for m in micro:
-            yield m, r
+    again = [(row.recompute, 1.0)] if row.recompute else [(RECOMPUTE[i], 1.0) for i in range(start, 2)] + _PARTIAL
+    shared = [row.sharding] if row.sharding else list(dict.fromkeys((row.era.sharding, "zero3")))
+    for tp, dp in _degrees(row):
+        for sharding, (recompute, share), micro in product(shared, again, _micro_batches(row, dp)):
+            yield _Choice(micro, recompute, share, sharding, tp, dp)
 
 
-def _settle(rows: Sequence[Row], known: dict[object, Facts]) -> list[tuple[int, str]]:
-    """Return (micro-batch, recompute) of each row: given, else the least recomputing, then fastest one that fits."""
+def _degrees(row: Row) -> list[tuple[int, int]]:
+    """Return the (tp, dp) that a row may have had: its own, or up to a node of tensor parallelism if none is said."""
+    if not row.free:
+        return [(row.tp, row.dp)]
+    ranks = row.tp * row.dp
+    fits = [tp for tp in (1, 2, 4, 8) if ranks % tp == 0 and row.model.n_heads % tp == 0]
+    return [(tp, ranks // tp) for tp in fits if row.batch % (ranks // tp) == 0] or [(row.tp, row.dp)]
+
+
+def _micro_batches(row: Row, dp: int) -> list[int]:
+    share = max(1, row.batch // dp)
+    if row.micro_batch:
+        return [row.micro_batch]
+    if row.era.rounds and row.pp > 1:
+        return [max(1, share // row.pp)]
+    return [m for m in _MICRO_BATCHES if share % m == 0] or [1]
+
+
+def _settle(rows: Sequence[Row], known: dict[Model, Facts]) -> list[_Choice]:
+    """Return the settings of each row: given, else the usual sharding, the least recomputing, the fastest that fit."""
     options = [list(_variants(row)) for row in rows]
     if all(len(o) == 1 for o in options):
         return [o[0] for o in options]
@@ -81,10 +114,15 @@ def _settle(rows: Sequence[Row], known: dict[object, Facts]) -> list[tuple[int, 
     flat = [v for o in options for v in o]
     prepared = _prepared(long, flat, known)
     seconds = step_time(prepared, prior_parameters())
-    held = memory_of(prepared).total
+    held = total_memory(prepared)
     room = prepared.site.chip.memory_bytes or np.inf
-    level = np.array([RECOMPUTE.index(r) for _, r in flat], dtype=np.float64)
-    cost = np.where(held <= room, 10.0 * level, 100.0 + held / room) + seconds / (seconds.max() + 1.0)
+    level = np.array(
+        [
+            RECOMPUTE.index(c.recompute) * c.share + 10.0 * (c.sharding != row.era.sharding and not row.free)
+            for row, c in zip(long, flat, strict=True)
+        ]
+    )
+    cost = np.where(held <= room, 10.0 * level, 1000.0 + held / room) + seconds / (seconds.max() + 1.0)
     chosen, at = [], 0
     for o in options:
         best = int(np.argmin(cost[at : at + len(o)]))
@@ -93,7 +131,7 @@ def _settle(rows: Sequence[Row], known: dict[object, Facts]) -> list[tuple[int, 
     return chosen
 
 
-def _prepared(rows: Sequence[Row], chosen: Sequence[tuple[int, str]], known: dict[object, Facts]) -> Prepared:
+def _prepared(rows: Sequence[Row], chosen: Sequence[_Choice], known: dict[Model, Facts]) -> Prepared:
     first = rows[0]
     site = site_of(first.chip, chips_per_node=first.chips_per_node, scale_up=first.scale_up, scale_out=first.scale_out)
     for row in rows:
@@ -111,15 +149,16 @@ def _prepared(rows: Sequence[Row], chosen: Sequence[tuple[int, str]], known: dic
     )
 
 
-def _strategies(rows: Sequence[Row], chosen: Sequence[tuple[int, str]]) -> Strategies:
+def _strategies(rows: Sequence[Row], chosen: Sequence[_Choice]) -> Strategies:
     def column(name: str) -> Array:
         return np.array([float(getattr(row, name)) for row in rows])
 
     return strategies(
-        **{name: column(name) for name in ("tp", "pp", "vpp", "dp", "cp", "ep")},
-        micro_batch=np.array([float(m) for m, _ in chosen]),
-        recompute=np.array([float(RECOMPUTE.index(r)) for _, r in chosen]),
-        sharding=np.array([float(("none", "zero1", "zero2", "zero3").index(row.sharding)) for row in rows]),
+        **{name: column(name) for name in ("pp", "vpp", "cp", "ep")},
+        **{name: np.array([float(getattr(c, name)) for c in chosen]) for name in ("tp", "dp", "micro_batch")},
+        recompute=np.array([float(RECOMPUTE.index(c.recompute)) for c in chosen]),
+        recompute_share=np.array([c.share for c in chosen]),
+        sharding=np.array([float(SHARDING.index(c.sharding)) for c in chosen]),
         sequence_parallel=column("sequence_parallel"),
         tp_overlap=np.array([row.era.tp_overlap if row.overlap is None else float(row.overlap) for row in rows]),
         dp_overlap=np.array([row.era.dp_overlap for row in rows]),

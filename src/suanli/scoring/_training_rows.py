@@ -1,11 +1,10 @@
-"""Measured training runs read from tables: model, strategy, site and era of each row, defaults where a cell is empty."""
+"""Measured training runs read from tables: model, strategy, site and era of each row, with documented defaults."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import gcd
 from typing import Any
 
 from suanli import catalog
@@ -18,8 +17,8 @@ from suanli.training import Era, era_for
 class Row:
     """One run: what was measured (s a step) and all that its prediction needs; ``missing`` names defaulted settings.
 
-    ``micro_batch`` None is for the fastest that fits; ``scale_up`` and ``scale_out`` in B/s a chip one way, None for
-    the datasheet's.
+    ``micro_batch``, ``recompute``, ``sharding`` None and ``free`` degrees (tp, dp) stand for the fastest that fit;
+    ``scale_up`` and ``scale_out`` in B/s a chip one way, None for the datasheet's.
     """
 
     id: str
@@ -40,7 +39,8 @@ class Row:
     dp: int
     cp: int
     ep: int
-    sharding: str
+    free: bool
+    sharding: str | None
     recompute: str | None
     sequence_parallel: bool
     overlap: bool | None
@@ -51,7 +51,7 @@ class Row:
     missing: tuple[str, ...]
 
 
-class Unscorable(Exception):
+class UnscorableError(Exception):
     """A row that no prediction can be made for; its text is the reason."""
 
 
@@ -67,7 +67,7 @@ def _number(row: Mapping[str, Any], name: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise Unscorable(f"{name}: '{text}' is not a number") from error
+        raise UnscorableError(f"{name}: '{text}' is not a number") from error
 
 
 def _whole(row: Mapping[str, Any], name: str) -> int | None:
@@ -75,19 +75,19 @@ def _whole(row: Mapping[str, Any], name: str) -> int | None:
     if value is None:
         return None
     if value != int(value) or value < 0:
-        raise Unscorable(f"{name}: {value:g} is not a whole number from 0")
+        raise UnscorableError(f"{name}: {value:g} is not a whole number from 0")
     return int(value)
 
 
 def _need(row: Mapping[str, Any], name: str) -> int:
     value = _whole(row, name)
     if not value:
-        raise Unscorable(f"{name} is missing")
+        raise UnscorableError(f"{name} is missing")
     return value
 
 
 def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
-    """Return one row of a table of training runs. Raises Unscorable with the reason where it can't be predicted."""
+    """Return one row of a table of training runs. Raises UnscorableError with the reason if it can't be predicted."""
     notes = _text(row, "notes")
     title = _text(row, "source_title")
     ident = _text(row, "id") or fallback_id
@@ -95,13 +95,13 @@ def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
     try:
         chip = catalog.chip(_text(row, "chip"))
     except SuanliError as error:
-        raise Unscorable(str(error)) from error
+        raise UnscorableError(str(error)) from error
     model = _model(row, notes)
     missing: list[str] = []
     sharding = _text(row, "sharding")
     era = era_for(vendor=chip.vendor, year=year, sharding=sharding, text=f"{title} {_text(row, 'source_ref')} {notes}")
     n_chips = _need(row, "n_chips")
-    degrees = _degrees(row, model, n_chips, era, missing)
+    degrees = _degrees(row, model, n_chips, missing)
     seq = _need(row, "seq_len")
     micro = _whole(row, "micro_batch")
     if micro is None:
@@ -113,8 +113,8 @@ def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
         batch = max(1, round(era.batch_tokens / seq / unit)) * unit
     if not sharding:
         missing.append("sharding")
-        alone = degrees["tp"] * degrees["pp"] == 1 and degrees["dp"] > 1
-        sharding = "zero3" if alone and _large(model) else era.sharding
+    elif sharding == "zero3" and era.id == "fsdp2" and degrees["pp"] > 1:
+        sharding = "zero2"  # torchtitan does not reshard weights between the micro-batches of a pipeline
     recompute = _text(row, "recompute") or None
     if recompute is None:
         missing.append("recompute")
@@ -132,9 +132,10 @@ def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
         seq=seq,
         batch=batch,
         micro_batch=micro,
-        vpp=_virtual(row, model, degrees["pp"], notes),
+        vpp=_virtual(row, model, degrees["pp"], notes, era),
         **degrees,
-        sharding=sharding,
+        free=sum(name in missing for name in ("tp", "pp", "dp", "cp")) > 1,
+        sharding=sharding or None,
         recompute=recompute,
         sequence_parallel=parallel == "1" if parallel else bool(era.sequence_parallel),
         overlap=_overlap(notes),
@@ -153,12 +154,6 @@ def _measured(row: Mapping[str, Any], batch: int, seq: int, n_chips: int) -> flo
         return seconds
     rate = _number(row, "tokens_per_s_per_chip")
     return batch * seq / (rate * n_chips) if rate else None
-
-
-def _large(model: Model) -> bool:
-    """Say whether weights, gradients and optimizer state outgrow one chip unsharded (about 18 B a weight)."""
-    wide = model.experts.n_experts * model.experts.ffn_hidden if model.experts else model.ffn_hidden
-    return model.n_layers * model.hidden * (4 * model.hidden + 3 * wide) * 18.0 > 60e9
 
 
 def _overlap(notes: str) -> bool | None:
@@ -255,8 +250,8 @@ def _experts(row: Mapping[str, Any], notes: str, known: Model | None) -> Experts
     )
 
 
-def _degrees(row: Mapping[str, Any], model: Model, n_chips: int, era: Era, missing: list[str]) -> dict[str, int]:
-    """Return tp, pp, dp, cp and ep; one that is missing follows from the others, two or more from the era's habit."""
+def _degrees(row: Mapping[str, Any], model: Model, n_chips: int, missing: list[str]) -> dict[str, int]:
+    """Return tp, pp, dp, cp and ep; one that is missing follows from the others, of several dp takes all."""
     got = {name: _whole(row, name) for name in ("tp", "pp", "dp", "cp")}
     unknown = [name for name, value in got.items() if not value]
     missing += unknown
@@ -265,9 +260,6 @@ def _degrees(row: Mapping[str, Any], model: Model, n_chips: int, era: Era, missi
     rest = max(1, n_chips // known)
     if unknown == ["cp"] or len(unknown) == 1:
         degrees[unknown[0]] = rest
-    elif "tp" in unknown and _large(model) and era.sharding != "zero3":
-        degrees["tp"] = gcd(8, rest)
-        degrees["dp"] *= rest // degrees["tp"]
     elif unknown:
         degrees["dp"] = degrees["dp"] * rest
     if degrees["tp"] * degrees["pp"] * degrees["dp"] * degrees["cp"] != n_chips:
@@ -275,7 +267,7 @@ def _degrees(row: Mapping[str, Any], model: Model, n_chips: int, era: Era, missi
             degrees["dp"] = max(1, n_chips // (degrees["tp"] * degrees["pp"] * degrees["cp"]))
         else:
             product = "x".join(str(v) for v in degrees.values())
-            raise Unscorable(f"degrees tp x pp x dp x cp = {product} do not make {n_chips} chips")
+            raise UnscorableError(f"degrees tp x pp x dp x cp = {product} do not make {n_chips} chips")
     ep = _whole(row, "ep")
     if not ep:
         if model.experts:
@@ -284,13 +276,14 @@ def _degrees(row: Mapping[str, Any], model: Model, n_chips: int, era: Era, missi
     return {**degrees, "ep": ep}
 
 
-def _virtual(row: Mapping[str, Any], model: Model, pp: int, notes: str) -> int:
+def _virtual(row: Mapping[str, Any], model: Model, pp: int, notes: str, era: Era) -> int:
     """Return chunks a stage: given, else the smallest above 1 that divides a stage where the notes say interleaved."""
     given = _whole(row, "vpp")
     if given:
         return given
     low = notes.casefold()
-    if pp == 1 or "interleaved" not in low or "non-interleaved" in low:
+    said = "interleaved" in low and "non-interleaved" not in low
+    if pp == 1 or not (said or era.interleaved):
         return 1
     if model.n_layers % pp:
         return 2
@@ -323,6 +316,6 @@ def read_rows(rows: Iterable[Mapping[str, Any]], *, stem: str) -> tuple[list[Row
         ident = _text(row, "id") or f"{stem}:{i + 1}"
         try:
             good.append(read_row(row, fallback_id=ident))
-        except Unscorable as reason:
+        except UnscorableError as reason:
             bad.append((ident, str(reason)))
     return good, bad

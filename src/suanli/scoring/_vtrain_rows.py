@@ -73,6 +73,7 @@ def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
                 dp=dp,
                 cp=1,
                 ep=1,
+                free=False,
                 sharding="none",
                 recompute=when.recompute,
                 sequence_parallel=False,

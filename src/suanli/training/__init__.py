@@ -2,8 +2,10 @@
 
 from suanli.training._comm import Site, site_of
 from suanli.training._eras import Era, era, era_for, eras
-from suanli.training._evaluate import Prepared, memory_of, parts_of, prepare, step_time
+from suanli.training._evaluate import Prepared, memory_of, parts_of, prepare, step_time, total_memory
 from suanli.training._facts import Facts, facts, model_flop, stack, total_weights
+from suanli.training._flags import FlagFile, megatron_flags, mindspeed_flags, read_flags, torchtitan_options
+from suanli.training._goodput import Goodput, goodput, operations
 from suanli.training._memory import Memory
 from suanli.training._parameters import (
     Parameters,
@@ -12,22 +14,57 @@ from suanli.training._parameters import (
     parameters_of,
     prior_parameters,
     priors,
+    sigma_of,
+)
+from suanli.training._ranking import (
+    Choice,
+    Ranking,
+    Setting,
+    Step,
+    layout_table,
+    memory_table,
+    search,
+    setting_of,
+    step,
+)
+from suanli.training._rates import checkpoint_bytes, joint_rate, power_of, rate_table
+from suanli.training._scaling import (
+    LossLaw,
+    Optimum,
+    compute_optimal,
+    delivered_compute,
+    loss,
+    loss_law,
+    loss_laws,
+    quality_gap,
 )
 from suanli.training._step import PARTS
 from suanli.training._strategy import RECOMPUTE, SCHEDULES, SHARDING, Strategies, describe, strategies
+from suanli.training._trace import picture, pipeline_events, schedule_times
 
 __all__ = [
     "PARTS",
     "RECOMPUTE",
     "SCHEDULES",
     "SHARDING",
+    "Choice",
     "Era",
     "Facts",
+    "FlagFile",
+    "Goodput",
+    "LossLaw",
     "Memory",
+    "Optimum",
     "Parameters",
     "Prepared",
+    "Ranking",
+    "Setting",
     "Site",
+    "Step",
     "Strategies",
+    "checkpoint_bytes",
+    "compute_optimal",
+    "delivered_compute",
     "describe",
     "effect_sd",
     "era",
@@ -35,16 +72,39 @@ __all__ = [
     "eras",
     "facts",
     "fitted_parameters",
+    "goodput",
+    "joint_rate",
+    "layout_table",
+    "loss",
+    "loss_law",
+    "loss_laws",
+    "megatron_flags",
     "memory_of",
+    "memory_table",
+    "mindspeed_flags",
     "model_flop",
+    "operations",
     "parameters_of",
     "parts_of",
+    "picture",
+    "pipeline_events",
+    "power_of",
     "prepare",
     "prior_parameters",
     "priors",
+    "quality_gap",
+    "rate_table",
+    "read_flags",
+    "schedule_times",
+    "search",
+    "setting_of",
+    "sigma_of",
     "site_of",
     "stack",
+    "step",
     "step_time",
     "strategies",
+    "torchtitan_options",
+    "total_memory",
     "total_weights",
 ]

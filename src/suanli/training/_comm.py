@@ -37,7 +37,8 @@ class Traffic:
     """Seconds of collectives before calibration: one all-reduce of a layer's activations (``tp``), a layer's context
     and expert exchanges forward (``cp``, ``ep``), one stage crossing of a whole micro-batch (``p2p``), a step's
     gradient reduce-scatter and weight gather, the second half of an unsharded all-reduce (``dp_extra``), and the
-    reduce-scatter and gather of one pass layer by layer (``piece_reduce``, ``piece_gather``: ZeRO-3)."""
+    reduce-scatter and gather of one pass layer by layer (``piece_reduce``, ``piece_gather``: ZeRO-3),
+    and ``ring_steps``, the count of steps one after the other in one such pass."""
 
     tp: Array
     cp: Array
@@ -48,6 +49,7 @@ class Traffic:
     dp_extra: Array
     piece_reduce: Array
     piece_gather: Array
+    ring_steps: Array
 
 
 def site_of(
@@ -114,6 +116,7 @@ def traffic(
     seq: Array,
     gradient_bytes: Array,
     pieces: Array,
+    once_per_node: Array,
     n_chips: Array,
     bits8: Array | float = 0.0,
 ) -> Traffic:
@@ -131,7 +134,7 @@ def traffic(
     tp = group_time(site, "all_reduce", rows, s.tp, inside(np.ones_like(s.tp), s.tp))
     keys = 2.0 * s.micro_batch * seq * np.maximum(f.kv_heads / s.tp, 1.0) * (f.qk_dim + f.v_dim)
     cp = group_time(site, "all_gather", keys, s.cp, inside(s.tp, s.cp))
-    ep = _expert_exchange(site, f, s, tokens=tokens, bits8=bits8)
+    ep = _expert_exchange(site, f, s, tokens=tokens, once_per_node=once_per_node, bits8=bits8)
     crossing = np.where(n_chips > domain, np.minimum(site.outer.bandwidth, site.inner.bandwidth), site.inner.bandwidth)
     latency = np.where(n_chips > domain, site.outer.latency_s, site.inner.latency_s)
     p2p = np.where(s.pp > 1, rows / crossing + latency, 0.0)
@@ -158,16 +161,25 @@ def traffic(
         dp_extra=both("all_gather", gradient_bytes, _BUCKETS),
         piece_reduce=both("reduce_scatter", gradient_bytes, layers),
         piece_gather=both("all_gather", 2.0, layers),
+        ring_steps=layers * (ranks - 1.0),
     )
 
 
-def _expert_exchange(site: Site, f: Facts, s: Strategies, *, tokens: Array, bits8: Array | float) -> Array:
-    """Return the seconds a layer of dispatch and combine, averaged over expert and dense layers."""
+def _expert_exchange(
+    site: Site, f: Facts, s: Strategies, *, tokens: Array, once_per_node: Array, bits8: Array | float
+) -> Array:
+    """Return the seconds a layer of dispatch and combine, averaged over expert and dense layers.
+
+    A token goes to top-k experts; with ``once_per_node`` it crosses to each domain that holds one of them once and
+    is copied inside (DeepSeek-V3, 2412.19437, section 3.2.2), else once an expert.
+    """
     if not np.any(s.ep > 1):
         return np.zeros(np.broadcast_shapes(tokens.shape, s.ep.shape))
-    copies = np.minimum(f.top_k, np.maximum(s.ep, 1.0))
-    sent = tokens / s.tp * copies * f.hidden
     span = np.clip(np.floor(site.domain / s.etp), 1.0, s.ep)
-    dispatch = group_time(site, "all_to_all", (2.0 - bits8) * sent, s.ep, span)
-    combine = group_time(site, "all_to_all", 2.0 * sent, s.ep, span)
-    return f.moe_layers / f.layers * (dispatch + combine)
+    domains = np.ceil(s.ep / span)
+    row = tokens / s.tp * f.hidden * (4.0 - bits8)  # bytes of a token out and back; 8-bit formats on the way out
+    copies = np.minimum(f.top_k, s.ep)
+    met = np.where(once_per_node > 0, domains * (1.0 - (1.0 - 1.0 / domains) ** f.top_k), copies)
+    across = np.where(domains > 1, group_time(site, "all_to_all", row * met, domains, np.ones_like(domains)), 0.0)
+    inside = group_time(site, "all_to_all", row * copies, span, span)
+    return f.moe_layers / f.layers * np.maximum(across, inside)

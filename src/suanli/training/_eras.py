@@ -35,6 +35,11 @@ class Era:
     tp_overlap: float
     dp_overlap: float
     kernels: float
+    expert_kernels: float
+    ep_overlap: float
+    rounds: float
+    once_per_node: float
+    interleaved: float
     selective_gemm: float
     selective_attention: float
     selective_elementwise: float
@@ -80,7 +85,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"primus", "primus"),
     (r"\bnemo\b|megatron-bridge|mlperf", "nemo"),
     (r"llm-foundry|mosaic|\bfsdp\b", "fsdp"),
-    (r"deepspeed|neox", "deepspeed"),
+    (r"deepspeed|neox|bigscience", "deepspeed"),
 )
 
 
@@ -101,7 +106,7 @@ def era_for(*, vendor: str, year: int, sharding: str = "", text: str = "") -> Er
         name = "fsdp" if year >= 2023 else "deepspeed"
     if name in {"fsdp", "deepspeed"}:
         recent = {"fsdp": "fsdp2" if year >= 2024 else "fsdp1"}
-        name = recent.get(name, ("deepspeed-2021" if year < 2023 else "fsdp1") if whole else _megatron(year - 1))
+        name = recent.get(name, ("deepspeed-2021" if year < 2023 else "fsdp1") if whole else "megatron-deepspeed")
     elif name == "mindspeed":
         name = "mindspeed-legacy" if year <= 2024 else "mindspeed"
     elif name in {"", "nemo"}:
@@ -110,10 +115,15 @@ def era_for(*, vendor: str, year: int, sharding: str = "", text: str = "") -> Er
 
 
 def _megatron(year: int) -> str:
-    for limit, name in ((2021, "megatron-2021"), (2022, "megatron-2022"), (2024, "megatron-core")):
+    for limit, name in ((2021, "megatron-2021"), (2022, "megatron-2022"), (2024, "megatron-core"), (2025, "nemo-2025")):
         if year <= limit:
             return name
-    return "nemo-2025"
+    return "nemo-2026"
+
+
+def mature(vendor: str) -> bool:
+    """Say whether a vendor's training software is among the oldest (data/eras.yaml)."""
+    return vendor in _file()["mature_vendors"]
 
 
 def habits(of: Sequence[Era], *, family: str) -> Habits:
@@ -131,6 +141,9 @@ def habits(of: Sequence[Era], *, family: str) -> Habits:
         dropout=column("dropout"),
         gradient_bytes=column("gradient_bytes"),
         kernels=column("kernels"),
+        expert_kernels=column("expert_kernels"),
+        ep_overlap=column("ep_overlap"),
+        once_per_node=column("once_per_node"),
         selective_gemm=column("selective_gemm"),
         selective_attention=column("selective_attention"),
         selective_elementwise=column("selective_elementwise"),

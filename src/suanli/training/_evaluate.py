@@ -89,6 +89,7 @@ def prepare(
         seq=seq,
         gradient_bytes=manners.gradient_bytes,
         pieces=manners.pieces,
+        once_per_node=manners.once_per_node,
         n_chips=s.chips,
         bits8=1.0 if bits < 16 else 0.0,
     )
@@ -133,17 +134,18 @@ def step_time(prepared: Prepared, parameters: Parameters) -> Array:
 
 def memory_of(prepared: Prepared, *, reserve: float = RESERVE) -> Memory:
     """Return the memory of each candidate's fullest chip; ``reserve`` in bytes."""
-    first, last = (_memory_of_stage(prepared, stage, reserve) for stage in ("first", "last"))
+    first, last = (memory_of_stage(prepared, stage, reserve) for stage in ("first", "last"))
     return fuller(first, last)
 
 
 def total_memory(prepared: Prepared, *, reserve: float = RESERVE) -> Array:
     """Return the bytes on each candidate's fullest chip."""
-    first, last = (_memory_of_stage(prepared, stage, reserve).total for stage in ("first", "last"))
+    first, last = (memory_of_stage(prepared, stage, reserve).total for stage in ("first", "last"))
     return np.maximum(first, last)
 
 
-def _memory_of_stage(prepared: Prepared, stage: str, reserve: float) -> Memory:
+def memory_of_stage(prepared: Prepared, stage: str, reserve: float = RESERVE) -> Memory:
+    """Return the memory of each candidate's chips of the "first" or "last" stage."""
     h = prepared.habits
     return stage_memory(
         prepared.facts,

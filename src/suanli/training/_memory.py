@@ -93,14 +93,22 @@ def layer_activations(
 
 
 def selective_activations(
-    f: Facts, s: Strategies, *, seq: Array, flash: Array, dropout: Array, gemm_share: Array, elementwise: Array
+    f: Facts,
+    s: Strategies,
+    *,
+    seq: Array,
+    flash: Array,
+    dropout: Array,
+    gemm_share: Array,
+    elementwise: Array,
+    bits8: Array | float = 0.0,
 ) -> Array:
     """Return bytes a layer keeps under selective recomputation.
 
     Without flash attention the scores go (Korthikanti 2022, section 5); ``gemm_share`` of the products' outputs and
     ``elementwise`` of the norm and activation outputs go where the era recomputes those.
     """
-    whole = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout)
+    whole = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout, bits8=bits8)
     tokens = s.micro_batch * seq / s.cp
     scores = np.where(flash > 0, 0.0, (2.0 + 3.0 * dropout) * f.heads * tokens * seq / s.tp)
     kept = whole - scores
@@ -108,6 +116,8 @@ def selective_activations(
     sparse = f.moe_layers / f.layers
     rows = (1.0 - sparse) * f.ffn + sparse * (f.shared_ffn + f.top_k * f.moe_ffn)
     light = elementwise * tokens * (4.0 * f.hidden / split + 2.0 * rows / s.tp)
+    # Latent attention: keys, queries and values are projected up again from the latent.
+    light = light + np.where(f.kv_rank > 0, elementwise * tokens * 4.0 * f.heads * f.qk_dim / s.tp, 0.0)
     return np.maximum((kept - light) * (1.0 - gemm_share), 2.0 * tokens * f.hidden / split)
 
 
@@ -128,7 +138,14 @@ def kept_activations(
     """
     one = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout, bits8=bits8)
     selective = selective_activations(
-        f, s, seq=seq, flash=flash, dropout=dropout, gemm_share=selective_gemm, elementwise=selective_elementwise
+        f,
+        s,
+        seq=seq,
+        flash=flash,
+        dropout=dropout,
+        gemm_share=selective_gemm,
+        elementwise=selective_elementwise,
+        bits8=bits8,
     )
     entry = 2.0 * s.micro_batch * seq / s.cp * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
     recomputed = s.recompute_share * entry + (1.0 - s.recompute_share) * one

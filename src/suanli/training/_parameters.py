@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from suanli.files import plain, read_yaml
 from suanli.kinds import Chip
+from suanli.training._eras import mature
 from suanli.training._step import Rates
 
 Array = NDArray[np.float64]
@@ -54,7 +55,7 @@ def priors() -> tuple[Prior, ...]:
 
 
 def effect_sd(kind: str) -> float:
-    """Return how far the effect of one "era" or "family" may lie from all others (standard deviation of a logarithm)."""
+    """Return how far the effect of one "era" or "family" may lie from all others (spread of a logarithm)."""
     return float(_file()["effects"][kind]["sd"])
 
 
@@ -81,16 +82,27 @@ def fitted_parameters() -> Parameters:
     return parameters_of(fitted("training")["final"])
 
 
-_USUAL_POWER: Mapping[str, float] = {"ampere": 400.0, "hopper": 700.0}
+def sigma_of(p: Parameters, *, era: str, family: str, missing: bool = False) -> float:
+    """Return the standard deviation of the logarithm of measured over predicted step time.
+
+    Wider for an era or chip family that no fitted run had, and where settings were defaulted.
+    """
+    s = p.spread
+    variance = s["base"] ** 2
+    if missing:
+        variance += s.get("missing", 0.0) ** 2
+    if era not in p.era or family not in p.family:
+        variance += s.get("unseen", s["base"]) ** 2
+    return float(variance**0.5)
 
 
 def power_ratio(chip: Chip) -> float:
     """Return the chip's power limit over that of its family's usual package at the same peak, 1 where unknown."""
-    usual = _USUAL_POWER.get(chip.family)
+    usual = _file()["usual_power"].get(chip.family)
     if usual is None or not chip.tdp_w:
         return 1.0
-    reference = {"ampere": 312e12, "hopper": 989.4e12}[chip.family]
-    return (chip.tdp_w / usual) / (chip.peak.get("bf16", reference) / reference)
+    share = chip.peak.get("bf16", float(usual["peak"])) / float(usual["peak"])
+    return float(min(1.5, max(0.5, chip.tdp_w / float(usual["watts"]) / share)))
 
 
 def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates:
@@ -102,22 +114,26 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
         return np.full(n, value)
 
     narrow = {8: v["eight_bit"], 4: v["four_bit"]}.get(bits, 1.0)
-    throttle = min(1.5, max(0.7, power_ratio(chip))) ** -v["power"]
-    effect = np.array([p.era.get(one, 0.0) for one in eras]) + p.family.get(chip.family, 0.0)
+    throttle = power_ratio(chip) ** -v["power"]
+    family = float(np.exp(p.family.get(chip.family, 0.0))) * (1.0 if mature(chip.vendor) else v["younger"])
+    effect = np.array([p.era.get(one, 0.0) for one in eras])
     return Rates(
-        product=column(v["product"] * narrow * throttle),
+        product=column(v["product"] * narrow * throttle * family),
         expert=column(v["expert"]),
-        core=column(v["core"] * throttle),
+        core=column(v["core"] * throttle * family),
         core_back=column(v["core_back"]),
         generation=column(v["generation"]),
         passes=column(v["passes"]),
+        passes_back=column(v["passes_back"]),
         launch=column(v["launch"]),
+        hop=column(v["hop"]),
         tp=column(v["tp"]),
         pp=column(v["pp"]),
         dp=column(v["dp"]),
         ep=column(v["ep"]),
         cp=column(v["cp"]),
         tp_hidden=column(v["tp_hidden"]),
+        ep_hidden=column(v["ep_hidden"]),
         dp_hidden=column(v["dp_hidden"]),
         contention=column(v["contention"]),
         straggler=column(v["straggler"]),

@@ -12,7 +12,8 @@ def stage_layers(layers: Array, pp: Array, vpp: Array) -> tuple[Array, Array]:
     """Return (layers of the fullest stage, layers of the last stage).
 
     Where stages can't be equal, the first and the last stage take one layer less if that evens out the
-    embedding and the head (Llama 3, 2407.21783, section 3.3.2; BLOOM counts both as layers), else the last takes what is left.
+    embedding and the head (Llama 3, 2407.21783, section 3.3.2; BLOOM counts both as layers), else the last takes
+    what is left.
     """
     chunks = pp * vpp
     full = np.ceil(layers / chunks) * vpp

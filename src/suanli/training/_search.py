@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -42,7 +42,7 @@ class Found:
     done: float
 
 
-def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, batch: int, era: Era, precision: str) -> Prepared:
+def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, era: Era, precision: str) -> Prepared:
     """Return a space with its operator and collective times, each computed once on the layouts that share it."""
     s = of.grid
     manners = habits([era], family=site.chip.family)
@@ -56,6 +56,7 @@ def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, batch: int, era: 
         seq=length,
         gradient_bytes=manners.gradient_bytes,
         pieces=manners.pieces,
+        once_per_node=manners.once_per_node,
         n_chips=s.chips,
         bits8=1.0 if bits < 16 else 0.0,
     )
@@ -68,7 +69,7 @@ def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, batch: int, era: 
         habits=manners,
         eras=(era.id,),
         seq=length,
-        batch=np.array([float(batch)]),
+        batch=of.batch,
         bits=bits,
     )
 
@@ -102,13 +103,14 @@ def rows_of(prepared: Prepared, rows: NDArray[np.intp] | slice) -> Prepared:
     part = {x.name: (a if (a := getattr(s, x.name)).ndim > 1 else a[rows]) for x in fields(Strategies)}
     return replace(
         prepared,
+        batch=prepared.batch[rows],
         strategies=Strategies(**part),
         units=Units(**{x.name: getattr(prepared.units, x.name)[rows] for x in fields(Units)}),
         traffic=Traffic(**{x.name: getattr(prepared.traffic, x.name)[rows] for x in fields(Traffic)}),
     )
 
 
-def search(
+def search_space(
     site: Site,
     f: Facts,
     *,
@@ -119,14 +121,17 @@ def search(
     precision: str,
     parameters: Parameters,
     memory_limit: float | None = None,
+    pins: Mapping[str, int] | None = None,
+    exact: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> Found:
     """Return the best strategy of every layout of the whole space; an interruption (Ctrl-C) keeps what was found.
 
-    ``memory_limit`` in bytes a chip (default: the chip's own). Raises InfeasibleError where no degrees fill the chips.
+    ``memory_limit`` in bytes a chip (default: the chip's own); ``pins`` and ``exact`` as for ``layouts``. Raises
+    InfeasibleError where no degrees fill the chips.
     """
-    of = space(f, n_chips=n_chips, batch=batch, seq=seq, domain=site.domain)
-    prepared = prepare_grid(site, f, of, seq=seq, batch=batch, era=era, precision=precision)
+    of = space(f, n_chips=n_chips, batch=batch, seq=seq, domain=site.domain, pins=pins, exact=exact)
+    prepared = prepare_grid(site, f, of, seq=seq, era=era, precision=precision)
     room = memory_limit if memory_limit is not None else (site.chip.memory_bytes or np.inf)
     n = of.n_layouts
     seconds, least = np.full(n, np.inf), np.full(n, np.inf)
@@ -169,26 +174,28 @@ def search(
     )
 
 
-def strategy_at(found: Found, layout: int, switch: int) -> Strategies:
-    """Return one strategy of a search as arrays of one."""
+def chosen(found: Found, layout: NDArray[np.intp], switch: NDArray[np.intp]) -> Prepared:
+    """Return the strategies at (layout, switch) of a search as candidates along one axis."""
     s = found.prepared.strategies
     place = np.unravel_index(switch, found.space.shape)
 
     def at(a: Array) -> Array:
         if a.ndim == 1:
-            return a[layout : layout + 1]
-        index = tuple(int(i) if size > 1 else 0 for i, size in zip(place, a.shape[:-1], strict=True))
-        return a[index].reshape(1)
+            return a[layout]
+        index = tuple(i if size > 1 else 0 for i, size in zip(place, a.shape[:-1], strict=True))
+        return np.broadcast_to(a[(*index, 0)], layout.shape)
 
-    return Strategies(**{x.name: at(getattr(s, x.name)) for x in fields(Strategies)})
+    some = rows_of(found.prepared, layout)
+    return replace(some, strategies=Strategies(**{x.name: at(getattr(s, x.name)) for x in fields(Strategies)}))
 
 
 def ranked(found: Found, *, top: int) -> list[int]:
-    """Return layouts by time, the fastest of each (tp, pp, dp, cp, ep) only, as many as ``top`` that fit."""
+    """Return layouts by tokens/s, the fastest of each (tp, pp, dp, cp, ep) only, as many as ``top`` that fit."""
     s = found.prepared.strategies
+    pace = found.seconds / found.prepared.batch
     out: list[int] = []
     seen: set[tuple[float, ...]] = set()
-    for i in np.argsort(found.seconds, kind="stable"):
+    for i in np.argsort(pace, kind="stable"):
         if not np.isfinite(found.seconds[i]) or len(out) >= top:
             break
         key = tuple(float(a[i]) for a in (s.tp, s.pp, s.dp, s.cp, s.ep))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +21,35 @@ _LARGEST_MICRO_BATCH = 16
 _SHORTEST_CHUNK = 256  # tokens of a sequence that context parallelism leaves a chip at least
 
 
+class Layout(NamedTuple):
+    """Degrees, micro-batch (sequences), schedule (index into SCHEDULES) and global batch of one layout."""
+
+    tp: int
+    pp: int
+    vpp: int
+    dp: int
+    cp: int
+    ep: int
+    micro_batch: int
+    schedule: int
+    batch: int
+
+    @property
+    def chips(self) -> int:
+        """Chips that the layout occupies."""
+        return self.tp * self.pp * self.dp * self.cp
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """Layouts along the last axis (fields of shape (n,)), each switch along an axis of its own before it.
 
     A formula then touches only the switches that it depends on; ``shape`` is that of all switches together.
+    ``batch`` is each layout's global batch in sequences.
     """
 
     grid: Strategies
+    batch: Array
     n_layouts: int
     shape: tuple[int, ...]
 
@@ -47,35 +70,73 @@ def divisors(n: int) -> list[int]:
     return small + [n // d for d in reversed(small) if d * d != n]
 
 
-def layouts(f: Facts, *, n_chips: int, batch: int, seq: int, domain: int) -> list[tuple[int, ...]]:
-    """Return all (tp, pp, vpp, dp, cp, ep, micro-batch, schedule) that fill ``n_chips`` with ``batch`` sequences.
+def layouts(
+    f: Facts,
+    *,
+    n_chips: int,
+    batch: int,
+    seq: int,
+    domain: int,
+    pins: Mapping[str, int] | None = None,
+    exact: bool = True,
+) -> list[Layout]:
+    """Return every layout of ``batch`` sequences over ``n_chips``; ``pins`` fixes degrees by name.
 
     tp divides the heads and stays within four domains; pp takes at most one stage a layer; cp halves sequences;
-    ep divides the experts and the ranks that hold them.
+    ep divides the experts and the ranks that hold them. Not ``exact``: as many of the chips are used as degrees in
+    whole numbers can (nine tenths at least, where possible), and the batch is rounded to what data parallelism divides.
     """
-    heads, layers, experts = int(f.heads[0]), int(f.layers[0]), int(f.experts[0])
-    found: list[tuple[int, ...]] = []
-    for tp in (d for d in divisors(n_chips) if heads % d == 0 and d <= 4 * domain):
-        for pp in (d for d in divisors(n_chips // tp) if d <= layers):
-            for cp in (d for d in divisors(n_chips // tp // pp) if _chunks(seq, d)):
-                dp = n_chips // (tp * pp * cp)
-                if batch % dp:
+    held = dict(pins or {})
+    experts = int(f.experts[0])
+    found: list[Layout] = []
+    for tp, pp, cp in _model_degrees(f, n_chips=n_chips, seq=seq, domain=domain, pins=held, exact=exact):
+        for ep in _pinned(_divisors_of_experts(experts), held.get("ep")):
+            dp = _data_degree(n_chips // (tp * pp * cp), tp * cp, ep, batch)
+            if dp < 1 or (exact and (dp * tp * pp * cp != n_chips or batch % dp)) or dp != held.get("dp", dp):
+                continue
+            share = batch // dp if exact else max(1, round(batch / dp))
+            for micro in _pinned([d for d in divisors(share) if d <= _LARGEST_MICRO_BATCH], held.get("micro_batch")):
+                if share % micro:
                     continue
-                for ep in _expert_degrees(experts, tp * dp * cp):
-                    for micro in (d for d in divisors(batch // dp) if d <= _LARGEST_MICRO_BATCH):
-                        for vpp, schedule in _schedules(layers, pp, batch // dp // micro):
-                            found.append((tp, pp, vpp, dp, cp, ep, micro, schedule))
-    return found
+                for vpp, schedule in _schedules(int(f.layers[0]), pp, share // micro):
+                    if vpp == held.get("vpp", vpp):
+                        found.append(Layout(tp, pp, vpp, dp, cp, ep, micro, schedule, share * dp))
+    if exact or not found:
+        return found
+    most = max(x.chips for x in found)
+    enough = min(most, 0.9 * n_chips)
+    return [x for x in found if x.chips >= enough]
+
+
+def _model_degrees(
+    f: Facts, *, n_chips: int, seq: int, domain: int, pins: Mapping[str, int], exact: bool
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (tp, pp, cp) that the model and the chips admit."""
+    heads, layers = int(f.heads[0]), int(f.layers[0])
+    for tp in _pinned([d for d in divisors(heads) if d <= min(n_chips, 4 * domain)], pins.get("tp")):
+        stages = divisors(n_chips) if exact else sorted({*divisors(layers), *(2**i for i in range(9))})
+        for pp in _pinned([d for d in stages if d <= min(layers, n_chips // tp)], pins.get("pp")):
+            for cp in _pinned([2**i for i in range(11) if _chunks(seq, 2**i)], pins.get("cp")):
+                if tp * pp * cp <= n_chips:
+                    yield tp, pp, cp
+
+
+def _pinned(options: list[int], pin: int | None) -> list[int]:
+    return options if pin is None else [pin]
+
+
+def _data_degree(ranks: int, inner: int, ep: int, batch: int) -> int:
+    """Return the data-parallel degree: all ``ranks``, no more than sequences, rounded so that ep divides dp x inner."""
+    unit = ep // gcd(ep, inner)
+    return min(ranks, batch) // unit * unit
 
 
 def _chunks(seq: int, cp: int) -> bool:
     return cp == 1 or (seq % (2 * cp) == 0 and seq // cp >= _SHORTEST_CHUNK)
 
 
-def _expert_degrees(experts: int, ranks: int) -> list[int]:
-    if experts < 2:
-        return [1]
-    return [d for d in divisors(experts) if ranks % d == 0]
+def _divisors_of_experts(experts: int) -> list[int]:
+    return divisors(experts) if experts > 1 else [1]
 
 
 def _schedules(layers: int, pp: int, n_micro: int) -> Iterator[tuple[int, int]]:
@@ -91,15 +152,27 @@ def _schedules(layers: int, pp: int, n_micro: int) -> Iterator[tuple[int, int]]:
             yield chunks, 1
 
 
-def space(f: Facts, *, n_chips: int, batch: int, seq: int, domain: int) -> Space:
+def space(
+    f: Facts,
+    *,
+    n_chips: int,
+    batch: int,
+    seq: int,
+    domain: int,
+    pins: Mapping[str, int] | None = None,
+    exact: bool = True,
+) -> Space:
     """Return every strategy of a model on ``n_chips``. Raises InfeasibleError where no degrees multiply to them."""
-    found = layouts(f, n_chips=n_chips, batch=batch, seq=seq, domain=domain)
+    found = layouts(f, n_chips=n_chips, batch=batch, seq=seq, domain=domain, pins=pins, exact=exact)
     if not found:
+        fixed = ", ".join(f"{k} {v}" for k, v in (pins or {}).items())
         raise InfeasibleError(
-            f"no tp x pp x cp x dp makes {n_chips:,} chips for a batch of {batch:,} sequences: dp must divide the batch, "
-            f"tp the {int(f.heads[0])} heads; try a batch that is a multiple of {n_chips // max(1, _two(n_chips))}"
+            f"no tp x pp x cp x dp makes {n_chips:,} chips for a batch of {batch:,} sequences of {seq:,} tokens"
+            + (f" with {fixed}" if fixed else "")
+            + f": dp must divide the batch, tp the {int(f.heads[0])} heads, and pp is at most {int(f.layers[0])} layers"
         )
-    tp, pp, vpp, dp, cp, ep, micro, schedule = np.ascontiguousarray(np.array(found, dtype=np.float64).T)
+    table = np.array([x[:-1] for x in found], dtype=np.float64)
+    tp, pp, vpp, dp, cp, ep, micro, schedule = np.ascontiguousarray(table.T)
     switches = _switches()
     grid = Strategies(
         tp=tp,
@@ -114,7 +187,7 @@ def space(f: Facts, *, n_chips: int, batch: int, seq: int, domain: int) -> Space
         **switches,
     )
     shape = np.broadcast_shapes(*(a.shape[:-1] for a in switches.values()))
-    return Space(grid=grid, n_layouts=len(found), shape=shape)
+    return Space(grid=grid, batch=np.array([float(x.batch) for x in found]), n_layouts=len(found), shape=shape)
 
 
 def _switches() -> dict[str, Array]:
@@ -135,10 +208,6 @@ def _switches() -> dict[str, Array]:
             shape[axis] = len(values)
             out[name] = np.array(values).reshape(shape)
     return out
-
-
-def _two(n: int) -> int:
-    return n & -n
 
 
 def valid(s: Strategies) -> NDArray[np.bool_]:

@@ -35,6 +35,9 @@ class Habits:
     dropout: Array
     gradient_bytes: Array
     kernels: Array
+    expert_kernels: Array
+    ep_overlap: Array
+    once_per_node: Array
     selective_gemm: Array
     selective_attention: Array
     selective_elementwise: Array
@@ -45,11 +48,11 @@ class Rates:
     """Calibrated factors of each candidate, an array each: multiples of silicon's or fabric's time, shares, seconds.
 
     ``product`` multiplies matrix products, ``expert`` grouped ones besides, ``core`` flash attention forward and
-    ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes`` element-wise
-    traffic; ``launch`` is s a kernel; ``tp``, ``pp``, ``dp``,
-    ``ep``, ``cp`` multiply collectives; ``tp_hidden`` and ``dp_hidden`` are the shares that overlap hides;
-    ``contention`` slows compute for each hidden second; ``straggler`` is the growth a doubling of chips beyond 8;
-    ``fixed`` is s a step; ``overall`` multiplies the whole.
+    ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes``
+    element-wise traffic, ``passes_back`` their backward over forward; ``launch`` is s a kernel, ``hop`` s a step of a
+    ring; ``tp``, ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives; ``tp_hidden``, ``ep_hidden`` and ``dp_hidden``
+    are the shares that overlap hides; ``contention`` slows compute for each hidden second; ``straggler`` is the growth
+    a doubling of chips beyond 8; ``fixed`` is s a step; ``overall`` multiplies the whole.
     """
 
     product: Array
@@ -58,13 +61,16 @@ class Rates:
     core_back: Array
     generation: Array
     passes: Array
+    passes_back: Array
     launch: Array
+    hop: Array
     tp: Array
     pp: Array
     dp: Array
     ep: Array
     cp: Array
     tp_hidden: Array
+    ep_hidden: Array
     dp_hidden: Array
     contention: Array
     straggler: Array
@@ -121,7 +127,7 @@ def _smooth_max(gpu: Array, host: Array) -> Array:
     return np.sqrt(np.sqrt(a * a + b * b)) - gpu
 
 
-def layer_passes(u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tuple[Pass, Pass]:
+def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tuple[Pass, Pass]:
     """Return the forward and the backward pass of one layer and micro-batch, recomputation in the latter."""
     split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
     flash_core = np.where(h.flash > 0, r.core * np.power(r.generation, h.core), r.product)
@@ -133,7 +139,7 @@ def layer_passes(u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tu
     forward = products + core + score + moves
     products_b = r.product * (u.gemm_b + r.expert * u.expert_b)
     core_b = np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b
-    backward = products_b + core_b + 1.5 * (score + moves)
+    backward = products_b + core_b + r.passes_back * (score + moves)
 
     full = np.where(s.recompute == 2, s.recompute_share, 0.0)
     chosen = np.where(s.recompute == 1, 1.0, 0.0)
@@ -141,8 +147,9 @@ def layer_passes(u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tu
         h.selective_gemm * products + h.selective_attention * (core + score) + h.selective_elementwise * light
     )
     exposed_tp = r.tp * t.tp * (1.0 - r.tp_hidden * s.tp_overlap)
+    exposed_ep = r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
     slowed = 1.0 + r.contention * r.tp * t.tp * r.tp_hidden * s.tp_overlap / np.maximum(forward, 1e-12)
-    host = r.launch * h.kernels
+    host = r.launch * (h.kernels + f.moe_layers / f.layers * h.expert_kernels)
     launch_f = _smooth_max(forward, host)
     launch_b = _smooth_max(backward + again, host * (2.0 + full))
     one = Pass(
@@ -153,17 +160,17 @@ def layer_passes(u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tu
         launch=launch_f,
         tp=2.0 * exposed_tp,
         cp=r.cp * t.cp,
-        ep=r.ep * t.ep,
+        ep=exposed_ep,
     )
     two = Pass(
         products=products_b * slowed,
-        attention=core_b + 1.5 * score,
-        passes=1.5 * moves,
+        attention=core_b + r.passes_back * score,
+        passes=r.passes_back * moves,
         recompute=again,
         launch=launch_b,
         tp=(2.0 + 2.0 * full) * exposed_tp,
         cp=(2.0 + full) * r.cp * t.cp,
-        ep=(1.0 + full) * r.ep * t.ep,
+        ep=(1.0 + full) * exposed_ep,
     )
     return one, two
 
@@ -176,7 +183,7 @@ def data_parallel(s: Strategies, t: Traffic, r: Rates, *, forward: Array, backwa
     """
     whole = s.sharding == 3
     none = s.sharding == 0
-    pieces = r.dp * (2.0 * t.piece_gather + t.piece_reduce)
+    pieces = r.dp * (2.0 * t.piece_gather + t.piece_reduce) + 3.0 * r.hop * t.ring_steps
     total = np.where(whole, n_micro * pieces, r.dp * (t.dp_reduce + np.where(none, t.dp_extra, t.dp_gather)))
     window = np.where(whole, n_micro * (forward + backward), backward + np.where(none, 0.0, forward))
     hidden = r.dp_hidden * s.dp_overlap
@@ -198,7 +205,7 @@ def step_parts(
     memory_bandwidth: float,
 ) -> dict[str, Array]:
     """Return the seconds of each of PARTS for one step of ``batch`` sequences; their sum is the step time."""
-    one, two = layer_passes(u, s, t, h, r)
+    one, two = layer_passes(f, u, s, t, h, r)
     n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
     full, last = stage_layers(f.layers, s.pp, s.vpp)
     layer = one.total + two.total

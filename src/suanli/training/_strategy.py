@@ -110,19 +110,6 @@ def _codes(name: str, raw: ArrayLike) -> Array:
     return np.atleast_1d(np.asarray(raw, dtype=np.float64))
 
 
-def pick(s: Strategies, base: int, switch: int) -> Strategies:
-    """Return the one strategy at (base, switch) of a grid whose fields have shapes (n, 1) or (1, k) or (n, k)."""
-
-    def at(a: Array) -> Array:
-        if a.ndim == 1:
-            return a[:1]
-        row = base if a.shape[0] > 1 else 0
-        column = switch if a.shape[1] > 1 else 0
-        return a[row, column].reshape(1)
-
-    return Strategies(**{f.name: at(getattr(s, f.name)) for f in fields(Strategies)})
-
-
 def describe(s: Strategies, index: int = 0) -> str:
     """Return one strategy in one line: "tp8 pp16x2 dp64 mbs1 zero1 selective sp"."""
 

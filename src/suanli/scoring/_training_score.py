@@ -1,0 +1,91 @@
+"""Scores of training runs: each row predicted by parameters that its group took no part in fitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from suanli import catalog
+from suanli.estimates import Z80
+from suanli.kinds import Model
+from suanli.scoring._training_blocks import Block, blocks, predict
+from suanli.scoring._training_rows import Row
+from suanli.training import facts, model_flop, parameters_of, sigma_of
+
+Array = NDArray[np.float64]
+
+BASELINE = "47 % of the bf16 peak, 6 N and whole attention a token"
+_SHARE = 0.47
+
+
+def scored_frame(rows: Sequence[Row], *, spread: str | None = None) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Return (a line a row with prediction, interval and baseline, rows by the parameters that judged them).
+
+    ``spread`` names a stored spread that replaces the general one. Raises InputError where nothing was fitted yet.
+    """
+    stored = catalog.fitted("training")
+    groups: dict[str, Any] = stored["left_out"]
+    parts = blocks(rows)
+    titles = [row.title if row.title in groups else "" for row in rows]
+    predicted, sigma = np.full(len(rows), np.nan), np.zeros(len(rows))
+    for title in sorted(set(titles)):
+        p = parameters_of(groups[title] if title else stored["final"])
+        mine = np.array([t == title for t in titles])
+        predicted[mine] = predict(_only(parts, mine), p, len(rows))[mine]
+        for i in np.flatnonzero(mine):
+            row = rows[i]
+            general = sigma_of(p, era=row.era.id, family=row.chip.family, missing=bool(row.missing))
+            sigma[i] = p.spread.get(spread, general) if spread else general
+    half = Z80 * sigma
+    frame = pl.DataFrame(
+        {
+            "id": [row.id for row in rows],
+            "metric": ["step_time"] * len(rows),
+            "measured": [float(row.measured or np.nan) for row in rows],
+            "predicted": predicted,
+            "p10": predicted * np.exp(-half),
+            "p90": predicted * np.exp(half),
+            "baseline": baseline(rows),
+            "source": [row.source for row in rows],
+            "chip": [row.chip.id for row in rows],
+            "era": [row.era.id for row in rows],
+            "complete": [not row.missing for row in rows],
+            "group": [row.title for row in rows],
+        }
+    )
+    left = sum(1 for t in titles if t)
+    return frame, {"left_out": left, "final": len(rows) - left}
+
+
+def _only(parts: Sequence[Block], mine: NDArray[np.bool_]) -> list[Block]:
+    return [block for block in parts if mine[block.index].any()]
+
+
+def baseline(rows: Sequence[Row]) -> Array:
+    """Return the naive step time in s: model FLOP at 47 % of the chips' dense bf16 peak."""
+    known: dict[tuple[Model, int], float] = {}
+    out = np.zeros(len(rows))
+    for i, row in enumerate(rows):
+        key = (row.model, row.seq)
+        if key not in known:
+            known[key] = float(model_flop(facts(row.model), np.array([float(row.seq)]), causal=False)[0])
+        peak = row.chip.peak.get("bf16") or row.chip.peak["fp16"]
+        out[i] = known[key] * row.seq * row.batch / (_SHARE * peak * row.n_chips)
+    return out
+
+
+def distinct(rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.intp]]:
+    """Return the rows that differ in more than name and measurement, and where each row is among them.
+
+    Long tables repeat configurations; each is predicted once.
+    """
+    seen: dict[Row, int] = {}
+    index = np.zeros(len(rows), dtype=np.intp)
+    for i, row in enumerate(rows):
+        index[i] = seen.setdefault(replace(row, id="", measured=None), len(seen))
+    return list(seen), index
