@@ -27,13 +27,14 @@ from suanli.serving import (
     most_within,
     pools,
     scheduler,
+    slowed,
     tabulate,
     tail,
 )
 
 Array = NDArray[np.float64]
 
-_MODES = ("closed", "rate", "offline", "server", "interactive", "disagg")
+KNEE = 0.95  # MLPerf server runs go to this share of the greatest rate within limits: beyond it only queues grow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ def candidates(case: Case) -> list[tuple[Layout, int, int]]:
 
 
 def _deployment(case: Case, layout: Layout, side: int) -> Deployment:
-    plan = scheduler(case.framework)
+    plan = scheduler(case.framework, case.chip)
     if case.seats is not None:
         plan = replace(plan, seats=case.seats)
     if side:
@@ -166,7 +167,9 @@ Found = dict[str, tuple[NDArray[np.intp], Array]]
 def _pick(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> tuple[Any, Any, Array, Array, Array]:
     """Return (lanes, habits, prompt, answer, lanes a case) of candidates ``rows``."""
     part = {k: v[rows] for k, v in tune.items()}
+    cold = np.array([ready.cases[o].cold for o in ready.owner[rows]])
     lanes = lanes_of(ready.tables.pick(rows), part, ready.capacity[rows])
+    lanes = slowed(lanes, np.where(cold, part["cold"], 1.0))
     cases = [ready.cases[o] for o in ready.owner[rows]]
     prompt = np.array([c.prompt for c in cases])
     answer = np.array([c.answer for c in cases])
@@ -180,11 +183,12 @@ def _closed(ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str,
     clients = np.array([c.clients if c.rate is None else 1.0 for c in cases]) / n
     rounds = np.array([c.rounds for c in cases])
     rate = np.array([c.rate or np.nan for c in cases]) / n
-    state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds)
+    alike = np.array([c.alike for c in cases])
+    state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds, alike=alike)
     for _ in range(6):  # an open loop has as many clients as its rate keeps busy (Little's law)
         latency = state.ttft_s + state.tpot_s * answer
         clients = np.where(np.isfinite(rate), np.maximum(rate * latency, 1.0), clients)
-        state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds)
+        state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds, alike=alike)
     served = np.where(np.isfinite(rate), rate, state.requests_per_s)
     owners = ready.owner[rows]
     return {
@@ -207,7 +211,7 @@ def _offline(
 ) -> Found:
     """Return a full queue's rate: the best load of the best layout, times the share of it that runs reach."""
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
-    _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer)
+    _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer, loads=8)
     rate = np.nanmax(np.nan_to_num(curve.requests_per_s, nan=-1.0), axis=1) * n * answer
     rate = np.where(rate > 0, rate * np.exp(float(parameters["pooled"]["offline"])), np.nan)
     best = _best(ready, rows, rate)
@@ -221,11 +225,11 @@ def _bounded(
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
     cases = [ready.cases[o] for o in ready.owner[rows]]
     limits = np.array([_limits(c) for c in cases])
-    _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer)
+    _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer, loads=16)
     queue = np.exp(float(parameters["pooled"]["queue"]))
     curve = replace(curve, ttft_s=curve.ttft_s * queue)
     _, state = most_within(
-        curve, ttft=limits[:, 0] / tail(0.99, metric="ttft"), tpot=limits[:, 1] / tail(0.99, metric="tpot")
+        curve, ttft=limits[:, 0] / tail(0.99, metric="ttft"), tpot=limits[:, 1] / tail(0.99, metric="tpot"), knee=KNEE
     )
     rate = state.requests_per_s * n * answer * np.exp(float(parameters["pooled"]["bounded"]))
     best = _best(ready, rows, rate)

@@ -49,6 +49,8 @@ class Case:
     answer: float
     clients: float
     rounds: float
+    alike: bool
+    cold: bool
     rate: float | None
     speculative: bool
     seats: int | None
@@ -122,6 +124,8 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
         answer=answer,
         clients=clients,
         rounds=rounds,
+        alike=protocol(title).alike,
+        cold=protocol(title).cold,
         rate=rate,
         speculative="speculative" in command,
         seats=_number_in(command, r"max-num-seqs|max-running-requests|max_batch_size"),

@@ -13,7 +13,7 @@ from suanli.serving._simulate import Failure, Replay, Scaling, simulate
 from suanli.serving._slo import load_curve, most_within, tail
 from suanli.serving._steady import Habits, Lanes, Steady, closed_loop
 from suanli.serving._traces import read_trace
-from suanli.serving._tuning import factors, fitted_set, habits_of, lanes_of, sigma
+from suanli.serving._tuning import factors, fitted_set, habits_of, lanes_of, sigma, slowed
 from suanli.serving._users import Anchor, Demand, anchors, users_to_load
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "scheduler",
     "sigma",
     "simulate",
+    "slowed",
     "tabulate",
     "tail",
     "users_to_load",

@@ -70,10 +70,10 @@ def options(
     ``layouts`` replaces the layouts tried. What the silicon can't time or memory can't hold comes back with its reason.
     """
     known = fitted_set() if parameters is None else parameters
-    plan = scheduler(framework)
     lost: list[Option] = []
     wanted: list[tuple[int, Deployment]] = []
     for chip in chips:
+        plan = scheduler(framework, chip)
         for number, service in enumerate(services):
             tried = layouts or layouts_for(service.model, chip, max_chips=max_chips)
             try:

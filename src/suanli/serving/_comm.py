@@ -7,9 +7,12 @@ from numpy.typing import NDArray
 
 from suanli.kinds import Chip, Model
 from suanli.serving._layout import Layout
+from suanli.serving._layouts import domain
 from suanli.serving._steady import GRID
 
 Array = NDArray[np.float64]
+
+_SERVER = 8  # chips of one server
 
 
 def _time(chip: Chip, kind: str, size: Array, n_chips: int) -> Array:
@@ -17,7 +20,8 @@ def _time(chip: Chip, kind: str, size: Array, n_chips: int) -> Array:
 
     if n_chips < 2:
         return np.zeros_like(size)
-    return collective_time(network_of(chip, n_chips), kind, size, n_chips, library="kernel")
+    node = max(_SERVER, domain(chip))  # cards without links of their own share a server and its PCIe
+    return collective_time(network_of(chip, n_chips, node), kind, size, n_chips, library="kernel")
 
 
 def collective_seconds(model: Model, chip: Chip, layout: Layout) -> Array:

@@ -53,6 +53,8 @@ class Tables:
     budget: Array
     seats: Array
     mixes: NDArray[np.bool_]
+    reserves: NDArray[np.bool_]
+    latent: NDArray[np.bool_]
     ranks: Array
     stages: Array
     verify: Array
@@ -128,19 +130,24 @@ def _limits(deployments: Sequence[Deployment], parts: Array, law: dict[str, Arra
         return np.array(values, dtype=np.float64)
 
     weights = column([weight_bytes(d.model, d.formats, d.layout) for d in deployments])
-    room = column([(d.chip.memory_bytes or 0.0) * d.scheduler.memory_share for d in deployments])
+    whole = column([d.chip.memory_bytes or 0.0 for d in deployments])
+    share = column([d.scheduler.memory_share for d in deployments])
     work = column([working_bytes(d.model, d.scheduler.budget) for d in deployments])
+    of_free = np.array([d.scheduler.of_free for d in deployments])
+    cache = np.where(of_free, share * (whole - weights - work), share * whole - weights - work)
     empty = np.zeros((0, 3, GRID.size))
     return Tables(
         deployments=tuple(deployments),
         parts=parts,
         attention=Times(parts=empty, **law),
         layers=column([d.model.n_layers for d in deployments]),
-        cache_bytes=room - weights - work,
+        cache_bytes=cache,
         weight_bytes=weights,
         budget=column([d.scheduler.budget for d in deployments]),
         seats=column([d.scheduler.seats for d in deployments]),
+        reserves=np.array([d.scheduler.reserves for d in deployments]),
         mixes=np.array([d.scheduler.mixes for d in deployments]),
+        latent=np.array([d.model.latent is not None for d in deployments]),
         ranks=column([d.layout.dp for d in deployments]),
         stages=column([d.layout.pp for d in deployments]),
         verify=column([d.verify for d in deployments]),

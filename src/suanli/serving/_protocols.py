@@ -12,10 +12,13 @@ _DATA = Path(__file__).parent / "data" / "protocols.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """A benchmark's closed loop: requests a client sends, mean length over the nominal one."""
+    """A benchmark's closed loop: requests a client sends, mean length over the nominal one, whether all are
+    alike, and whether the server is as installed and cold (no tuning, no warm-up)."""
 
     rounds: float
     length: float
+    alike: bool
+    cold: bool
     source: str
 
 
@@ -43,7 +46,13 @@ def protocol(title: str) -> Protocol:
     for row in _tree()["protocols"]:
         if row["match"].casefold() in title.casefold():
             break
-    return Protocol(rounds=float(row["rounds"]), length=float(row["length"]), source=row["source"])
+    return Protocol(
+        rounds=float(row["rounds"]),
+        length=float(row["length"]),
+        alike=bool(row["alike"]),
+        cold=bool(row.get("cold", False)),
+        source=row["source"],
+    )
 
 
 def mlperf_task(model_id: str) -> Task | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from suanli.errors import unknown_name
+from suanli.kinds import Chip
+from suanli.quantities import GIB
 
 _DATA = Path(__file__).parent / "data"
 
@@ -18,7 +20,7 @@ class Scheduler:
 
     ``mixes``: prompts ride along with decode; ``chunks``: a prompt may be split; ``reserves``: admission needs room for
     the whole answer; ``budget``: tokens a step; ``seats``: requests that may run; ``memory_share`` of the
-    chip's memory is the engine's.
+    chip's memory is the engine's (``of_free``: of what weights and activations leave is the cache's).
     """
 
     name: str
@@ -29,6 +31,7 @@ class Scheduler:
     seats: int
     memory_share: float
     source: str
+    of_free: bool = False
     note: str = ""
 
 
@@ -40,16 +43,23 @@ def _table() -> dict[str, Any]:
     return tree
 
 
-def scheduler(framework: str) -> Scheduler:
+_SMALL_BYTES = 70.0 * GIB
+
+
+def scheduler(framework: str, chip: Chip | None = None) -> Scheduler:
     """Return the scheduler of a framework by name or alias (``vllm``, ``TensorRT 10.11``, ``SGLang v0.4.9``).
 
-    Raises UnknownNameError.
+    Some have smaller defaults on small or older chips. Raises UnknownNameError.
     """
     table = _table()["schedulers"]
     name = framework_of(framework)
     if name not in table:
         raise unknown_name("framework", framework, table)
-    return Scheduler(name=name, **table[name])
+    row = dict(table[name])
+    small = row.pop("small", {})
+    if chip is not None and ((chip.memory_bytes or _SMALL_BYTES) < _SMALL_BYTES or chip.family == "ampere"):
+        row |= small
+    return Scheduler(name=name, **row)
 
 
 def frameworks() -> tuple[str, ...]:

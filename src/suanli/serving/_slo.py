@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from suanli.serving._steady import Habits, Lanes, Steady, closed_loop, seats_of
+from suanli.serving._steady import Habits, Lanes, Steady, closed_loop, held_tokens, seats_of
 
 Array = NDArray[np.float64]
 
@@ -28,27 +28,27 @@ def tail(percentile: ArrayLike, *, metric: str) -> Array:
     return out
 
 
-def spread_loads(lanes: Lanes, held: Array) -> tuple[Lanes, NDArray[np.intp], Array]:
-    """Return every lane ``LOADS`` times, the lane's number, and the clients of each (n x LOADS)."""
+def spread_loads(lanes: Lanes, held: Array, loads: int = LOADS) -> tuple[Lanes, NDArray[np.intp], Array]:
+    """Return every lane ``loads`` times, the lane's number, and the clients of each (n x loads)."""
     n = lanes.seats.size
     full = np.maximum(seats_of(lanes, held) * lanes.ranks, 1.0)
-    steps = np.linspace(0.0, 1.0, LOADS)
+    steps = np.linspace(0.0, 1.0, loads)
     clients = (full[:, None] ** steps[None, :]).ravel()
-    which = np.repeat(np.arange(n), LOADS)
+    which = np.repeat(np.arange(n), loads)
     return lanes.pick(which), which, clients
 
 
 def calm(habits: Habits) -> Habits:
     """Return ``habits`` under arrivals that are not in step: no rounds start together."""
-    return replace(habits, cohort=np.full_like(habits.cohort, 1e-9), group=np.zeros_like(habits.group))
+    return replace(habits, varied=np.full_like(habits.varied, 1e-9))
 
 
 def load_curve(
-    lanes: Lanes, habits: Habits, *, prompt: Array, answer: Array, cached: Array | None = None
+    lanes: Lanes, habits: Habits, *, prompt: Array, answer: Array, cached: Array | None = None, loads: int = LOADS
 ) -> tuple[Array, Steady]:
-    """Return (clients a lane, state), each (n, LOADS): what lanes do from one client to full seats."""
+    """Return (clients a lane, state), each (n, loads): what lanes do from one client to full seats."""
     before = np.zeros_like(prompt) if cached is None else cached
-    wide, which, clients = spread_loads(lanes, before + prompt + 0.5 * answer)
+    wide, which, clients = spread_loads(lanes, held_tokens(lanes, prompt, answer, before), loads)
     quiet = calm(habits)
     steady = closed_loop(
         wide,
@@ -59,14 +59,15 @@ def load_curve(
         cached=before[which],
         rounds=np.full(clients.size, 1e9),
     )
-    shape = (-1, LOADS)
+    shape = (-1, loads)
     return clients.reshape(shape), Steady(**{k: getattr(steady, k).reshape(shape) for k in Steady.__slots__})
 
 
-def most_within(curve: Steady, *, ttft: Array, tpot: Array) -> tuple[Array, Steady]:
+def most_within(curve: Steady, *, ttft: Array, tpot: Array, knee: float = 1.0) -> tuple[Array, Steady]:
     """Return (position, state) of the greatest load whose TTFT and TPOT meet the limits (n), NaN where none does.
 
-    Between the last load that meets them and the next, the state is interpolated to where a limit binds.
+    Between the last load that meets them and the next, the state is interpolated to where a limit binds. ``knee`` below 1
+    takes the least load that reaches this share of that greatest rate instead: beyond it latency grows and rate hardly.
     """
     over = np.fmax(curve.ttft_s / ttft[:, None], curve.tpot_s / tpot[:, None])
     over = np.where(np.isfinite(over), over, np.inf)
@@ -80,11 +81,19 @@ def most_within(curve: Steady, *, ttft: Array, tpot: Array) -> tuple[Array, Stea
         part = np.where(b > a, np.clip(-a / (b - a), 0.0, 1.0), 0.0)
     none = first == 0
 
-    def between(values: Array) -> Array:
+    def between(values: Array) -> Array:  # follows low, high and part as they stand
         left, right = values[rows, low], values[rows, high]
         out = np.where(part > 0, left + part * (right - left), left)
         return np.where(none, np.nan, out)
 
+    if knee < 1.0:
+        wanted = knee * between(curve.requests_per_s)
+        enough = curve.requests_per_s >= wanted[:, None]
+        high = np.where(none, 0, enough.argmax(axis=1))
+        low = np.clip(high - 1, 0, None)
+        left, right = curve.requests_per_s[rows, low], curve.requests_per_s[rows, high]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = np.where(right > left, np.clip((wanted - left) / (right - left), 0.0, 1.0), 0.0)
     state = Steady(**{k: between(getattr(curve, k)) for k in Steady.__slots__})
     position: Array = np.where(none, np.nan, low + part)
     return position, state

@@ -33,7 +33,7 @@ class Lanes:
     Counts are of one attention rank, of which a lane has ``ranks``. ``kv_s``: s a cached token read in decode;
     ``sequence_s``: s a sequence in decode; ``prompt_s``: s a token of a prompt, ``cross_s``: s a (new token x token of
     context); ``host_s``: s a step; ``seats``: requests that may run; ``capacity``: tokens of KV cache; ``budget``: tokens a
-    step; ``mixes``: prompts ride along with decode (else they stop it); a decode step computes ``verify`` tokens a
+    step; ``mixes``: prompts ride along with decode (else they stop it); ``reserves``: a seat takes room for the whole answer; a decode step computes ``verify`` tokens a
     sequence and yields ``accepted``.
     """
 
@@ -47,6 +47,7 @@ class Lanes:
     capacity: Array
     budget: Array
     mixes: NDArray[np.bool_]
+    reserves: NDArray[np.bool_]
     ranks: Array
     verify: Array
     accepted: Array
@@ -61,9 +62,12 @@ class Habits:
     """How a framework schedules, arrays over candidates; meanings in ``NAMES`` of _tuning."""
 
     cohort: Array
+    varied: Array
     group: Array
     interference: Array
     first_s: Array
+    arrive_s: Array
+    wait: Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,12 @@ def seats_of(lanes: Lanes, held: Array) -> Array:
     return np.maximum(np.minimum(lanes.seats / lanes.ranks, lanes.capacity / held), 0.0)
 
 
+def held_tokens(lanes: Lanes, prompt: Array, answer: Array, cached: Array | float = 0.0) -> Array:
+    """Return the tokens of cache that a running request takes: its mean length, or all of it where seats reserve."""
+    out: Array = cached + prompt + np.where(lanes.reserves, 1.0, 0.5) * answer
+    return out
+
+
 def closed_loop(
     lanes: Lanes,
     habits: Habits,
@@ -129,20 +139,25 @@ def closed_loop(
     answer: Array,
     rounds: Array,
     cached: Array | float = 0.0,
+    alike: NDArray[np.bool_] | bool = False,
 ) -> Steady:
     """Return the state of ``clients`` a lane that each send their next request when the last is answered.
 
     ``rounds`` is the number of requests a client sends (1: all at once and no more); ``cached`` tokens of each prompt stand
-    before the ``prompt`` that is computed. A lane without room for one request answers with NaN.
+    before the ``prompt`` that is computed; ``alike`` marks loads whose lengths do not vary. A lane without room for one request answers with NaN.
     """
-    context = cached + prompt + 0.5 * answer
-    seats = seats_of(lanes, context)
+    seats = seats_of(lanes, held_tokens(lanes, prompt, answer, cached))
     fits = seats >= 1.0 / lanes.ranks
     each = np.maximum(clients / lanes.ranks, 1.0 / lanes.ranks)
     running = np.where(fits, np.minimum(each, seats), 1.0)
     cycle, inner, work, step, _ = _cycle(lanes, habits, running, prompt, answer, cached)
     rate = running / cycle
-    burst = np.maximum(habits.cohort, 1.0 / rounds) * work * np.maximum(running - 1.0, 0.0) / 2.0
+    met = np.where(alike, habits.cohort, habits.varied)
+    burst = np.maximum(met, 1.0 / rounds) * work * np.maximum(running - 1.0, 0.0) / 2.0
+    accepting = habits.arrive_s * np.maximum(each * lanes.ranks - 1.0, 0.0) / 2.0 / rounds
+    burst = np.maximum(burst, accepting)
+    crowd = np.where(alike, habits.group * np.clip((running - 1.0) / 8.0, 0.0, 1.0), 0.0) * work
+    inner = inner + crowd
     first = np.minimum(inner + burst, np.maximum(cycle - (answer - 1.0) * step / lanes.accepted, inner))
     tpot = (cycle - first) / np.maximum(answer - 1.0, 1.0)
     beyond = np.maximum(each - running, 0.0)
@@ -174,7 +189,7 @@ def _cycle(
         step = decode_time(lanes, batch, context)
         work, alone = prefill_time(lanes, batch, prompt, cached)
         work = work * np.where(batch > 1.0, habits.interference, 1.0)
-        inner = first_token(lanes, habits, running, step, work, alone, after, prompt)
+        inner = first_token(lanes, habits, running, step, work, alone, after)
         cycle = np.maximum(running * work + after * step, inner + after * step)
         share = np.clip(1.0 - inner / cycle, 0.05, 1.0)
         batch = 0.5 * batch + 0.5 * np.maximum(running * share, np.minimum(running, 1.0))
@@ -189,12 +204,11 @@ def first_token(
     work: Array,
     alone: Array,
     after: Array,
-    prompt: Array,
 ) -> Array:
     """Return the time from admission to first token without bursts: the step under way, other prompts, one's own."""
     busy = np.clip(running * work / np.maximum(running * work + after * step, 1e-12), 0.0, 0.95)
     crowd = np.clip(running - 1.0, 0.0, None) / np.maximum(running, 1.0)
     others = 0.5 * busy * crowd * work / (1.0 - busy * crowd)
-    joint = np.clip(np.floor(lanes.budget / prompt) - 1.0, 0.0, np.maximum(running - 1.0, 0.0))
     under_way = 0.5 * step * np.clip(running - 1.0, 0.0, 1.0)
-    return habits.first_s + under_way + others + alone + habits.group * joint * work
+    ranks = habits.wait * step * (lanes.ranks > 1)
+    return habits.first_s + under_way + others + alone + ranks

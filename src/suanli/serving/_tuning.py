@@ -8,6 +8,7 @@ fitted on all runs and one without each chip and each model (validation/fit/serv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,18 +21,25 @@ Array = NDArray[np.float64]
 
 NAMES: Mapping[str, str] = {
     "dense": "factor on GEMM time where it is bound by compute (many tokens a step)",
-    "weights": "factor on GEMM and expert time where it is bound by reading weights (few tokens a step)",
-    "experts": "factor on the time of routed experts, beside the above",
+    "weights": "factor on GEMM time where it is bound by reading weights (few tokens a step)",
+    "experts": "factor on the time of routed experts where it is bound by compute",
+    "expert_weights": "factor on the time of routed experts where it is bound by reading weights",
     "other": "factor on element-wise operators, norms and recurrent state",
     "cache": "factor on the time of reading the KV cache in decode",
     "prompt": "factor on attention over prompts",
-    "links": "factor on collectives",
+    "latent": "factor on latent attention (MLA), beside the two above",
+    "links": "factor on collectives of few tokens, bound by latency",
+    "bulk": "factor on collectives of many tokens, bound by bandwidth",
     "host": "s a step that the host adds",
     "layer": "s a layer and step that launches add",
     "front": "s a running sequence and step for sampling and streaming",
     "first": "s from a request's arrival to its first step",
-    "cohort": "share of rounds in which all running requests start together",
-    "group": "weight of prompts that share a step on each other's first token",
+    "arrive": "s that the front end takes to accept a request, one after another",
+    "cohort": "share of rounds in which all running requests start together, where all answers are alike",
+    "varied": "the same where lengths vary",
+    "group": "prompts that one meets on its way, where all answers are alike",
+    "wait": "decode steps that a prompt waits where several attention ranks start prompts together",
+    "cold": "factor on all step times of a server as installed, without warm-up",
     "interference": "factor on the work of a prompt beside decoding requests",
 }
 """Names and meanings of the factors."""
@@ -54,24 +62,36 @@ def factors(parameters: Mapping[str, Any], frameworks: Sequence[str], families: 
 def lanes_of(tables: Tables, tune: Mapping[str, Array], cache_tokens: Array) -> Lanes:
     """Return the lanes of ``tables`` (one a row) under the factors ``tune``; ``cache_tokens`` is a rank's capacity."""
     compute = 1.0 / (1.0 + np.exp(-(np.log2(GRID) - _TURN)))[None, :]
-    bound = tune["dense"][:, None] ** compute * tune["weights"][:, None] ** (1.0 - compute)
     p, a = tables.parts, tables.attention
-    linear = bound * (p[:, 0] + tune["experts"][:, None] * p[:, 1])
-    linear = linear + tune["other"][:, None] * p[:, 2] + tune["links"][:, None] * p[:, 3]
+    linear = p[:, 0] * tune["dense"][:, None] ** compute * tune["weights"][:, None] ** (1.0 - compute)
+    routed = tune["experts"][:, None] ** compute * tune["expert_weights"][:, None] ** (1.0 - compute)
+    linear = linear + routed * p[:, 1] + tune["other"][:, None] * p[:, 2]
+    linear = linear + tune["bulk"][:, None] ** compute * tune["links"][:, None] ** (1.0 - compute) * p[:, 3]
+    latent = np.where(tables.latent, tune["latent"], 1.0)
     return Lanes(
         linear=linear,
-        host_s=tune["host"] + tune["layer"] * tables.layers + a.attention_s,
-        kv_s=tune["cache"] * a.kv_s,
-        sequence_s=tune["cache"] * a.sequence_s + tune["front"],
-        prompt_s=tune["prompt"] * a.prompt_s,
-        cross_s=tune["prompt"] * a.cross_s,
+        host_s=tune["host"] + tune["layer"] * tables.layers + latent * a.attention_s,
+        kv_s=latent * tune["cache"] * a.kv_s,
+        sequence_s=latent * tune["cache"] * a.sequence_s + tune["front"],
+        prompt_s=latent * tune["prompt"] * a.prompt_s,
+        cross_s=latent * tune["prompt"] * a.cross_s,
         seats=tables.seats,
         capacity=cache_tokens,
         budget=tables.budget,
         mixes=tables.mixes,
+        reserves=tables.reserves,
         ranks=tables.ranks,
         verify=tables.verify,
         accepted=tables.accepted,
+    )
+
+
+def slowed(lanes: Lanes, factor: Array) -> Lanes:
+    """Return ``lanes`` with every step time multiplied by ``factor``."""
+    return replace(
+        lanes,
+        linear=lanes.linear * factor[:, None],
+        **{name: getattr(lanes, name) * factor for name in ("host_s", "kv_s", "sequence_s", "prompt_s", "cross_s")},
     )
 
 
@@ -79,9 +99,12 @@ def habits_of(tune: Mapping[str, Array]) -> Habits:
     """Return the scheduling habits among the factors."""
     return Habits(
         cohort=np.minimum(tune["cohort"], 1.5),
+        varied=np.minimum(tune["varied"], 1.5),
         group=tune["group"],
         interference=tune["interference"],
         first_s=tune["first"],
+        arrive_s=tune["arrive"],
+        wait=tune["wait"],
     )
 
 
