@@ -2,12 +2,15 @@
 
 from suanli.design._area import die_blocks as die_areas
 from suanli.design._area import hbm_sites_that_fit, perimeter, shoreline
+from suanli.design._binding import Held, Moved, binding, doubts, sensitivities
 from suanli.design._checks import Flag, require
 from suanli.design._evaluate import Design, evaluate
 from suanli.design._field import FIELD, Beside, against_field
 from suanli.design._find import Found, Search, cost_of_rules, judge, pareto, search
-from suanli.design._jobs import Job, parse_jobs
+from suanli.design._floorplan import floorplan
+from suanli.design._jobs import SCALES, Job, parse_jobs
 from suanli.design._mapping import DATAFLOWS, GemmCycles, best_dataflow, gemm_cycles, tile_cycles
+from suanli.design._pictures import breakdown_chart, field_chart, floorplan_chart, front_chart, plane_chart
 from suanli.design._power import Activity, capped_clock, voltage
 from suanli.design._power import power_blocks as power_parts
 from suanli.design._presets import BuildFacts, DesignFile, design_file, preset, presets
@@ -15,7 +18,7 @@ from suanli.design._process import MEMORIES, NODES, Constants, calibrated, memor
 from suanli.design._rules import ACTS, Place, rulings, worst
 from suanli.design._schedule import Schedule
 from suanli.design._score import JobRate, job_rate
-from suanli.design._search import OBJECTIVES, Limits
+from suanli.design._search import NODE_NM, OBJECTIVES, Limits
 from suanli.design._space import AXES, Axis, Space
 from suanli.design._spec import SERDES, DesignSpec, macs, peak, take, total_processing
 from suanli.design._terms import BuildTerms, Stage, build_terms
@@ -27,7 +30,9 @@ __all__ = [
     "FIELD",
     "MEMORIES",
     "NODES",
+    "NODE_NM",
     "OBJECTIVES",
+    "SCALES",
     "SERDES",
     "Activity",
     "Axis",
@@ -41,9 +46,11 @@ __all__ = [
     "Flag",
     "Found",
     "GemmCycles",
+    "Held",
     "Job",
     "JobRate",
     "Limits",
+    "Moved",
     "Place",
     "Schedule",
     "Search",
@@ -51,13 +58,20 @@ __all__ = [
     "Stage",
     "against_field",
     "best_dataflow",
+    "binding",
+    "breakdown_chart",
     "build_terms",
     "calibrated",
     "capped_clock",
     "cost_of_rules",
     "design_file",
     "die_areas",
+    "doubts",
     "evaluate",
+    "field_chart",
+    "floorplan",
+    "floorplan_chart",
+    "front_chart",
     "gemm_cycles",
     "hbm_sites_that_fit",
     "job_rate",
@@ -70,12 +84,14 @@ __all__ = [
     "parse_jobs",
     "peak",
     "perimeter",
+    "plane_chart",
     "power_parts",
     "preset",
     "presets",
     "require",
     "rulings",
     "search",
+    "sensitivities",
     "shoreline",
     "table",
     "take",
