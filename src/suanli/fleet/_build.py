@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -50,7 +51,7 @@ def as_known(spec: CaseSpec, view: View) -> CaseSpec:
 
     Raises InputError where nothing is left of a list that must hold something.
     """
-    out = _known(spec, view)
+    out = _known(spec, view.facts_to or view.known_to)
     assert isinstance(out, CaseSpec)
     for service in out.services:
         if not service.demand:
@@ -58,18 +59,18 @@ def as_known(spec: CaseSpec, view: View) -> CaseSpec:
     return out
 
 
-def _known(node: Any, view: View) -> Any:
+def _known(node: Any, day: dt.date) -> Any:
     if isinstance(node, Fig):
         return node
     if isinstance(node, BaseModel):
         parts = {name: getattr(node, name) for name in type(node).model_fields}
-        changed = {name: _known(value, view) for name, value in parts.items()}
+        changed = {name: _known(value, day) for name, value in parts.items()}
         return node.model_copy(update={k: v for k, v in changed.items() if v is not parts[k]})
     if isinstance(node, list):
-        kept = [x for x in node if not (isinstance(x, Dated) and x.known_from and x.known_from > view.known_to)]
-        return [_known(x, view) for x in kept]
+        kept = [x for x in node if not (isinstance(x, Dated) and x.known_from and x.known_from > day)]
+        return [_known(x, day) for x in kept]
     if isinstance(node, dict):
-        return {key: _known(value, view) for key, value in node.items()}
+        return {key: _known(value, day) for key, value in node.items()}
     return node
 
 
@@ -135,6 +136,7 @@ def grid_of(
         run_tokens=tokens,
         run_window=tuple(window(months, r.earliest, r.deadline) for r in spec.runs),
         run_cost=np.array([usd(spec, r.missing, r.deadline) / MEGA if r.missing else 0.0 for r in spec.runs]),
+        run_delay=np.array([usd(spec, r.delay, r.deadline) / MEGA if r.delay else 0.0 for r in spec.runs]),
         run_width=np.array([r.largest_pool.si / THOUSAND for r in spec.runs]),
         power=np.stack([steps([(p.since, p.power.si) for p in s.power], months) for s in spec.sites]),
         options=options(spec, months, pots),

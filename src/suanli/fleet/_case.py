@@ -315,6 +315,8 @@ def _check_risks(case: Case) -> None:
     targets |= {o.chip for o in s.offers} | {x.chip for x in s.stock} | _ids(s.stock)
     names = {f.id for f in s.factors}
     rules = set(rule_ids())
+    for i, guidance in enumerate(s.guidance):
+        _member(case, ("guidance", i, "rule"), guidance.rule, rules, "rule")
     for i, view in enumerate(s.views):
         for j, name in enumerate(view.factors or []):
             _member(case, ("views", i, "factors", j), name, names, "factor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from suanli.fleet._grid import SECONDS_A_MONTH
 from suanli.fleet.mathematics import Setting
 from suanli.fleet.mathematics._base import ABSENT, Array, Ints
 
@@ -121,6 +122,12 @@ def _recourse(setting: Setting, s: int, put: object) -> None:
         put(s, c.short[s, w], short_cost(setting, w))
     for r in range(len(g.runs)):
         put(s, c.miss[s, r : r + 1], np.array([g.run_cost[r] * g.discount[g.run_window[r][1]]]))
+    for (owner, r, q), segments in c.train.items():
+        if owner == s and g.run_delay[r] > 0:
+            wait = np.maximum(np.arange(g.T) - g.run_window[r][0], 0) * g.run_delay[r] * g.discount
+            _, speed = setting.rates.train[r, q]
+            for segment, rate in zip(segments, speed, strict=True):
+                put(s, segment, wait * rate * SECONDS_A_MONTH / g.run_tokens[r])
     for q, pool in enumerate(g.pools):
         refund = [(1.0 - g.take_or_pay[j]) * g.rent[j] for j in pool.lines if g.take_or_pay[j] < 1.0]
         if refund:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from suanli.design import Design
 
 Tell = Callable[[str], None]
-POOLS: tuple[int, ...] = (2048, 8192, 32768)
+POOLS: tuple[int, ...] = (4096, 16384)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,7 @@ class Grid:
     run_tokens: Array
     run_window: tuple[tuple[int, int], ...]
     run_cost: Array
+    run_delay: Array
     run_width: Array
     power: Array
     options: tuple[Option, ...]

@@ -181,10 +181,16 @@ def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options) -> Out
         screening=ruled,
         bills=bills,
         rates=rates_of(known, probe.pools, tables),
-        futures=reduced(known, view, lines, months, n=n),
+        futures=reduced(known, view, lines, months, n=n, live=live_lines(probe)),
         shares=shares_of(known, lines, probe.years),
         plans={},
     )
+
+
+def live_lines(grid: Grid) -> list[bool]:
+    """Return which lines can still be ordered, or have orders on their way."""
+    coming = {j for j, month, _ in grid.committed if month + len(grid.curve[j]) > grid.start}
+    return [bool((grid.order[j] & grid.arrive[j]).any()) or j in coming for j in range(grid.J)]
 
 
 def grid_for(base: Outlook, variant: Variant | None) -> Grid:

@@ -129,13 +129,15 @@ def reduced(
     months: Sequence[str],
     *,
     n: int,
+    live: Sequence[bool] | None = None,
 ) -> Futures:
     """Return the joint futures of a view reduced to ``n`` by fast forward selection.
 
     ``error`` is the transport distance between the joint and the reduced distribution over that of a single
-    scenario; ``joint`` is how many there were.
+    scenario; ``joint`` is how many there were. ``live`` [J] says which lines can be ordered or are on their way: a
+    risk that touches none of them is left out.
     """
-    space = _space(spec, view)
+    space = _space(spec, view, lines, live if live is not None else [True] * len(lines))
     picks, odds = _joint(space)
     features = np.stack([_feature(spec, space.factors, p, lines, months) for p in picks])
     keep, weights, error = forward_selection(features, odds, n)
@@ -146,7 +148,7 @@ def reduced(
 
 def fresh(spec: CaseSpec, view: View, lines: Sequence[Line], months: Sequence[str], *, n: int, seed: int) -> Futures:
     """Return ``n`` futures drawn anew: outcomes by their odds, each figure from its range (triangular)."""
-    space = _space(spec, view)
+    space = _space(spec, view, lines, [True] * len(lines))
     rng = np.random.default_rng(seed)
     draws = np.stack([rng.choice(len(o), size=n, p=o) for o in space.odds], axis=1) if space.odds else np.zeros((n, 0))
     every = [[_drawn(e, rng) for e in _effects(space.factors, tuple(row))] for row in draws.astype(int)]
@@ -221,21 +223,46 @@ def forward_selection(features: Array, odds: Array, n: int) -> tuple[list[int], 
 # ------------------------------------------------------------------------------------------------------------ inside
 
 
-def _space(spec: CaseSpec, view: View) -> _Space:
-    factors = open_factors(spec, view)
+def _space(spec: CaseSpec, view: View, lines: Sequence[Line], live: Sequence[bool]) -> _Space:
+    factors = tuple(f for f in open_factors(spec, view) if _matters(f, spec, lines, live))
     return _Space(factors, tuple(outcome_probabilities(f, view.orders_from) for f in factors))
 
 
+def _matters(factor: Factor, spec: CaseSpec, lines: Sequence[Line], live: Sequence[bool]) -> bool:
+    """Return whether a risk touches a line that can be ordered or is on its way, or a service."""
+    offers = [x.offer for x, on in zip(lines, live, strict=True) if on and x.offer is not None]
+    alive = [x for x, on in zip(lines, live, strict=True) if on]
+    for effect in (e for o in factor.outcomes for e in o.effects):
+        if effect.what == "demand":
+            if any(not {s.id, s.region, "*"}.isdisjoint(effect.on) for s in spec.services):
+                return True
+        elif effect.what == "phones":
+            if any(o.wafers is not None and o.wafers.foundry in effect.on for o in offers):
+                return True
+        elif any(x.answers_to(effect.on) for x in alive) or any(o.build in effect.on for o in offers if o.build):
+            return True
+    return False
+
+
 def _joint(space: _Space) -> tuple[list[tuple[int, ...]], Array]:
-    """Return the likeliest joint outcomes, at most MOST_JOINT, and their odds made to add up to one."""
+    """Return joint outcomes and their odds: all where they are few, else a sample whose every factor keeps its odds.
+
+    The sample is stratified by factor (as in a Latin hypercube), with a fixed seed.
+    """
     sizes = [len(o) for o in space.odds]
-    picks = np.array(list(product(*(range(k) for k in sizes))), dtype=int).reshape(math.prod(sizes), len(sizes))
-    odds = np.ones(len(picks))
-    for i, o in enumerate(space.odds):
-        odds *= o[picks[:, i]]
-    order = np.lexsort((np.arange(len(odds)), -np.round(odds, 14)))[:MOST_JOINT]
-    order = order[odds[order] > 0]
-    return [tuple(int(v) for v in picks[k]) for k in order], odds[order] / odds[order].sum()
+    if math.prod(sizes) <= MOST_JOINT:
+        picks = np.array(list(product(*(range(k) for k in sizes))), dtype=int).reshape(math.prod(sizes), len(sizes))
+        odds = np.ones(len(picks))
+        for i, o in enumerate(space.odds):
+            odds *= o[picks[:, i]]
+        live = odds > 0
+        return [tuple(int(v) for v in row) for row in picks[live]], odds[live] / odds[live].sum()
+    rng = np.random.default_rng(20250122)
+    levels = (np.arange(MOST_JOINT) + 0.5) / MOST_JOINT
+    columns = [np.searchsorted(np.cumsum(o) - 1e-12, rng.permutation(levels)) for o in space.odds]
+    rows = np.stack(columns, axis=1)
+    unique, counts = np.unique(rows, axis=0, return_counts=True)
+    return [tuple(int(v) for v in row) for row in unique], counts / counts.sum()
 
 
 def _effects(factors: Sequence[Factor], pick: Sequence[int]) -> list[tuple[Effect, Outcome]]:

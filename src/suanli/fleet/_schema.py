@@ -69,6 +69,7 @@ class View(Strict):
     id: str
     title: str
     known_to: Day = Field(description="rules published later are unknown to the plan")
+    facts_to: Day | None = Field(default=None, description="facts known later are left out; absent: as known_to")
     orders_from: Month = Field(description="first month in which the plan decides; earlier orders are commitments")
     ruleset: Literal["as_enforced", "as_written"] = "as_enforced"
     factors: list[str] | None = Field(default=None, description="risks that are open in this view; absent: all")
@@ -187,6 +188,14 @@ class Condition(Strict):
     source: str
 
 
+class Guidance(Strict):
+    """Advice of a Chinese authority that the rule book calls no ban, and that the case states as not followed."""
+
+    rule: str = Field(description="rule that only urges; any other is refused")
+    statement: str
+    source: str
+
+
 class Effect(Strict):
     """What an outcome does, to whom, when."""
 
@@ -254,6 +263,7 @@ class CaseSpec(Strict):
     rates: list[Rate] = Field(default_factory=list, description="measured rates that replace the engines'")
     shares: list[SpendShare] = Field(default_factory=list)
     conditions: list[Condition] = Field(default_factory=list)
+    guidance: list[Guidance] = Field(default_factory=list)
     factors: list[Factor] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list, description="what a reader should know of the case as a whole")
 

@@ -80,6 +80,7 @@ class Run(Strict):
     missing: Annotated[Money, In("money")] | None = Field(
         default=None, description="cost of not finishing; a part missing costs its part"
     )
+    delay: Annotated[Money, In("money/month")] | None = Field(default=None, description="cost of a month's delay")
     largest_pool: Annotated[Fig, In("chip")] = Field(description="most chips in the run at once")
 
     @model_validator(mode="after")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import calendar
+import datetime as dt
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suanli.fleet._lines import Line
 from suanli.fleet._schema import CaseSpec, Party, View
-from suanli.kinds import Chip, Ruling
+from suanli.kinds import Chip, Remark, Ruling
 
 if TYPE_CHECKING:
     from suanli.controls import Query, Rulebook
@@ -48,18 +50,43 @@ class Screening:
     out: tuple[Screened, ...]
 
 
+FORESEEN = dt.timedelta(days=120)
+"""A rule that starts later than this after its first publication was made by a later act: known from its start."""
+
+
+def is_known(entry: Mapping[str, Any], day: str) -> bool:
+    """Return whether a rule, as its entry in the book dates it, was known on ``day``."""
+    published, effective = _full(str(entry.get("published") or "")), _full(str(entry.get("effective") or ""))
+    if published > day:
+        return False
+    late = bool(published) and bool(effective) and _gap(published, effective) > FORESEEN
+    return not late or effective <= day
+
+
+def _full(text: str) -> str:
+    return text if len(text) != 7 else f"{text}-01"
+
+
+def _gap(published: str, effective: str) -> dt.timedelta:
+    try:
+        return dt.date.fromisoformat(effective) - dt.date.fromisoformat(published)
+    except ValueError:
+        return dt.timedelta(0)
+
+
+@cache
 def known_rules(known_to: str) -> Rulebook:
-    """Return the rule book without the rules published after a day; what only they ended goes on."""
+    """Return the rule book without the rules that were not known on a day; what only they ended goes on."""
     from suanli.controls import load_rulebook
 
     book = load_rulebook()
     rules = {}
     for name, rule in book.rules.items():
         data = dict(rule.data)
-        if str(data.get("published") or "") > known_to:
+        if not is_known(data, known_to):
             continue
         over = data.get("superseded")
-        if over and str(book.rules[over["by"]].data.get("published") or "") > known_to:
+        if over and not is_known(book.rules[over["by"]].data, known_to):
             data["superseded"] = None
         data["stays"] = [s for s in data.get("stays", ()) if s["from"] <= known_to]
         rules[name] = replace(rule, data=data)
@@ -79,10 +106,9 @@ def acts_of(line: Line, chip: Chip) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if line.leased:
         return tuple(offer.acquire) or ("iaas_lease",), tuple(offer.use) or ("iaas_lease",)
     moved = offer.ship_from != line.country
-    acquire = tuple(offer.acquire) or (("export",) if moved else ("use_in_place",))
-    if moved and line.country == "CN" and chip.designer_country != "CN":
-        acquire = (*acquire, "cn_side_check")
-    return acquire, tuple(offer.use) or ("use_in_place",)
+    foreign = moved and line.country == "CN" and chip.designer_country != "CN"
+    usual = ("export", "cn_side_check") if foreign else ("export",) if moved else ("use_in_place",)
+    return tuple(offer.acquire) or usual, tuple(offer.use) or ("use_in_place",)
 
 
 def query(spec: CaseSpec, line: Line, chip: Chip, act: str, date: str) -> Query:
@@ -132,9 +158,9 @@ def screening(
         for kind, acts in zip(("delivery", "use"), acts_of(line, chip), strict=True):
             for act in acts:
                 ruled = _by_month(spec, view, line, chip, act, months, book)
-                may = np.array([all(_enters(spec, line, r) for r in pair) for pair in ruled])
+                may = np.array([all(_enters(spec, line, r, book) for r in pair) for pair in ruled])
                 (arrive if kind == "delivery" else run)[j] &= may
-                out += _told(spec, line, f"{kind}: {act}", months, ruled, may)
+                out += _told(spec, line, f"{kind}: {act}", months, ruled, may, book)
     arrive &= run
     return Screening(arrive=arrive, run=run, out=tuple(out))
 
@@ -162,13 +188,33 @@ def _last(month: str) -> int:
     return calendar.monthrange(int(month[:4]), int(month[5:7]))[1]
 
 
-def _enters(spec: CaseSpec, line: Line, ruling: Ruling) -> bool:
-    """Return whether a ruling lets the line in: free, or conditional with its condition stated as met."""
+def _enters(spec: CaseSpec, line: Line, ruling: Ruling, book: Rulebook) -> bool:
+    """Return whether a ruling lets the line in: free; conditional with its condition stated as met; mere guidance.
+
+    Guidance is a Chinese answer that rests on nothing but advice which the rule book says is no ban, where the case
+    states with a source that it is tolerated. No other restricted or open ruling ever enters.
+    """
     if ruling.group == "free":
         return True
+    if ruling.outcome == "CN_RESTRICTED":
+        stated = {g.rule for g in spec.guidance}
+        spoke = {r.rule for r in ruling.remarks if is_chinese(book, r.rule)}
+        return bool(spoke) and spoke <= stated and all(is_advice(book, rule) for rule in spoke)
     if ruling.group != "conditional" or line.offer is None:
         return False
     return any(c.offer == line.offer.id and c.outcome == ruling.outcome for c in spec.conditions)
+
+
+def is_chinese(book: Rulebook, rule: str) -> bool:
+    """Return whether a rule of the book is of the Chinese side."""
+    entry = book.rules.get(rule)
+    return entry is not None and entry.data.get("jurisdiction") == "CN"
+
+
+def is_advice(book: Rulebook, rule: str) -> bool:
+    """Return whether a rule of the book only urges and forbids nothing."""
+    entry = book.rules.get(rule)
+    return entry is not None and bool(entry.clauses) and all(c.phase == "cn_soft" for c in entry.clauses)
 
 
 def _told(
@@ -178,6 +224,7 @@ def _told(
     months: Sequence[str],
     ruled: Sequence[tuple[Ruling, Ruling]],
     may: Bools,
+    book: Rulebook,
 ) -> list[Screened]:
     """Return one entry for each stretch of months in which the same rule shuts the line."""
     out: list[Screened] = []
@@ -186,8 +233,8 @@ def _told(
     for t, month in enumerate(months):
         if may[t]:
             continue
-        ruling = next(r for r in ruled[t] if not _enters(spec, line, r))
-        decisive = ruling.remarks[-1] if ruling.remarks else None
+        ruling = next(r for r in ruled[t] if not _enters(spec, line, r, book))
+        decisive = _decisive(spec, ruling, book)
         entry = Screened(
             line=line.id,
             offer=item.id,
@@ -210,6 +257,15 @@ def _told(
             out[-1] = replace(last, until=months[t - 1])
         out.append(entry)
     return [e if e.until else replace(e, until=_end(months, may, e.since)) for e in out]
+
+
+def _decisive(spec: CaseSpec, ruling: Ruling, book: Rulebook) -> Remark | None:
+    """Return the remark that tells best why: the last that speaks, mere guidance set aside where others speak."""
+    stated = {g.rule for g in spec.guidance}
+    chinese = ruling.outcome == "CN_RESTRICTED"
+    side = [r for r in ruling.remarks if is_chinese(book, r.rule) == chinese] or list(ruling.remarks)
+    speaking = [r for r in side if r.rule not in stated] or side
+    return speaking[-1] if speaking else None
 
 
 def _end(months: Sequence[str], may: Bools, since: str) -> str:

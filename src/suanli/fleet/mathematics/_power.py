@@ -45,7 +45,7 @@ FAMILY = Family(
         r"\sum_{j\in s} e_j\,(y_{j,\omega}\,K_{j,k,t} - p_{j,t,\omega})"
         r" \le P_{s,t} + \sum_{o,\,t'\le t-h_o} a_{o,t'}"
     ),
-    where="e MW of a thousand chips (server, fabric, PUE); p chips parked; P power; a MW added by option o; h its lead time",
+    where="e MW of a thousand chips (server, fabric, PUE); p parked; P power; a MW added by option o; h its lead time",
     rows=rows,
     business=True,
     per="MW and month",
