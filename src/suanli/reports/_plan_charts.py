@@ -31,8 +31,22 @@ def _months(frame: pl.DataFrame, column: str = "month") -> pl.DataFrame:
     return frame.with_columns(pl.col(column).str.to_date("%Y-%m", strict=False))
 
 
-def _time(title: str = "") -> alt.X:
-    return alt.X("month:T", title=title or None, axis=alt.Axis(format="%b %Y", tickCount=6, labelAngle=0))
+def _time(ticks: int = 6) -> alt.X:
+    return alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=ticks, labelAngle=0))
+
+
+def numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return ``frame`` with its futures numbered by first appearance, as "F1, 9 %"."""
+    names = {name: i for i, name in enumerate(frame["scenario"].unique(maintain_order=True).to_list(), 1)}
+    odds = (pl.col("probability") * 100).round(0).cast(pl.Int64).cast(pl.String)
+    return frame.with_columns(
+        (pl.lit("F") + pl.col("scenario").replace_strict(names).cast(pl.String) + ", " + odds + " %").alias("future")
+    )
+
+
+def spoken(scenario: str) -> str:
+    """Return a future's name without the names of its factors: "a: x; b: y" is "x; y"."""
+    return "; ".join(part.split(": ", 1)[-1] for part in scenario.split("; "))
 
 
 def orders(frame: pl.DataFrame, width: int) -> Any:
@@ -88,13 +102,13 @@ def service(frame: pl.DataFrame, width: int) -> Any:
     band = (
         alt.Chart(joined)
         .mark_area(opacity=0.15, color=PALETTE[0])
-        .encode(x=_time(), y="demand_p10:Q", y2="demand_p90:Q")
+        .encode(x=_time(3), y="demand_p10:Q", y2="demand_p90:Q")
     )
     line = (
         alt.Chart(joined)
         .mark_line(strokeWidth=2)
         .encode(
-            x=_time(),
+            x=_time(3),
             y=alt.Y("rate:Q", title="requests/s"),
             color=alt.Color(
                 "what:N", title=None, scale=alt.Scale(domain=["asked", "served"], range=[PALETTE[0], PALETTE[2]])
@@ -130,17 +144,17 @@ def money(frame: pl.DataFrame, width: int) -> Any:
 def power(frame: pl.DataFrame, width: int) -> Any:
     """Draw the power drawn at each site against what is there."""
     data = _months(frame).with_columns((pl.col("power") + pl.col("built")).alias("there"))
-    area = alt.Chart(data).mark_area(opacity=0.6, color=PALETTE[0]).encode(x=_time(), y=alt.Y("drawn:Q", title="MW"))
-    line = alt.Chart(data).mark_line(color=PALETTE[5], interpolate="step-after").encode(x=_time(), y="there:Q")
+    area = alt.Chart(data).mark_area(opacity=0.6, color=PALETTE[0]).encode(x=_time(3), y=alt.Y("drawn:Q", title="MW"))
+    line = alt.Chart(data).mark_line(color=PALETTE[5], interpolate="step-after").encode(x=_time(3), y="there:Q")
     return _panels(alt.layer(area, line, data=data), data, "site", width, 110, columns=2)
 
 
 def training(frame: pl.DataFrame, width: int) -> Any:
     """Draw when each run starts and ends in each scenario; what is not done in the horizon is open-ended."""
-    data = frame.filter(pl.col("start") != "").with_columns(
+    data = numbered(frame).filter(pl.col("start") != "").with_columns(
         pl.when(pl.col("finish") == "").then(pl.lit("not finished")).otherwise(pl.lit("finished")).alias("state"),
         pl.col("start").str.to_date("%Y-%m"),
-        pl.col("finish").replace("", None).str.to_date("%Y-%m").fill_null(pl.lit("2027-12-01").str.to_date()),
+        pl.coalesce(pl.col("finish").replace("", None), "horizon").str.to_date("%Y-%m"),
     ).with_columns(pl.col("finish").dt.offset_by("1mo"))  # fmt: skip
     bars = (
         alt.Chart(data)
@@ -148,7 +162,7 @@ def training(frame: pl.DataFrame, width: int) -> Any:
         .encode(
             x=alt.X("start:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=6)),
             x2="finish:T",
-            y=alt.Y("scenario:N", title=None, axis=alt.Axis(labelLimit=110 if width < 400 else 220)),
+            y=alt.Y("future:N", title=None, sort=None),
             color=alt.Color(
                 "state:N",
                 title=None,
@@ -167,27 +181,31 @@ def training(frame: pl.DataFrame, width: int) -> Any:
 
 def scenarios(frame: pl.DataFrame, width: int) -> Any:
     """Draw how the plan fares in each future: cost against the share of demand served, sized by probability."""
-    data = frame.with_columns(pl.col("cost") / 1e9)
-    return alt.Chart(data).mark_circle(opacity=0.85, color=PALETTE[0]).encode(
-        x=alt.X("cost:Q", title="cost, USD bn", scale=alt.Scale(zero=False)),
-        y=alt.Y("served:Q", title="demand served, by worth", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")),
-        size=alt.Size("probability:Q", title="probability", legend=alt.Legend(format=".0%", values=[0.05, 0.1, 0.2])),
-        tooltip=["scenario", alt.Tooltip("probability:Q", format=".1%"), alt.Tooltip("cost:Q", format=".2f"),
-                 alt.Tooltip("served:Q", format=".1%")],
-    ).properties(width=width, height=260)  # fmt: skip
+    data = numbered(frame).with_columns(pl.col("cost") / 1e9)
+    x = alt.X("cost:Q", title="cost, USD bn", scale=alt.Scale(zero=False))
+    y = alt.Y("served:Q", title="demand served, by worth", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
+    dots = (
+        alt.Chart(data)
+        .mark_circle(opacity=0.85, color=PALETTE[0])
+        .encode(x=x, y=y, size=alt.Size("probability:Q", legend=None), tooltip=["scenario", "future"])
+    )
+    first = alt.Chart(data).mark_text(dx=10, dy=-8, fontSize=11, color=MUTED)
+    names = first.transform_calculate(n="split(datum.future, ',')[0]").encode(x=x, y=y, text="n:N")
+    return alt.layer(dots, names).properties(width=width, height=260)
 
 
-def regret(frame: pl.DataFrame, width: int) -> Any:
+def regret(frame: pl.DataFrame, _width: int) -> Any:
     """Draw the regret of the robust plan beside that of the plan made for the mean, by scenario."""
     names = {"regret": "this plan", "regret_deterministic": "plan for the mean"}
-    data = frame.unpivot(on=list(names), index=["scenario", "probability"], variable_name="plan", value_name="musd")
+    frame = numbered(frame).select("future", "scenario", *names)
+    data = frame.unpivot(on=list(names), index=["future", "scenario"], variable_name="plan", value_name="musd")
     data = data.drop_nulls("musd").with_columns(pl.col("plan").replace(names), pl.col("musd") / 1e6)
     return (
         alt.Chart(data)
         .mark_point(filled=True, size=70)
         .encode(
             x=alt.X("musd:Q", title="regret, USD million"),
-            y=alt.Y("scenario:N", title=None, sort="-x", axis=alt.Axis(labelLimit=110 if width < 400 else 240)),
+            y=alt.Y("future:N", title=None, sort=None),
             color=alt.Color("plan:N", title=None),
         )
     )
@@ -220,7 +238,7 @@ def legal_life(frame: pl.DataFrame, width: int) -> Any:
     data = frame.with_columns(
         (pl.col("chip") + ", " + pl.col("site") + ", " + pl.col("act").str.split(":").list.first()).alias("row"),
         pl.col("since").str.to_date("%Y-%m"),
-        pl.col("until").replace("", None).str.to_date("%Y-%m").fill_null(pl.lit("2027-12-01").str.to_date()),
+        pl.coalesce(pl.col("until").replace("", None), "horizon").str.to_date("%Y-%m"),
     ).with_columns(pl.col("until").dt.offset_by("1mo"))
     return (
         alt.Chart(data)

@@ -14,7 +14,7 @@ from suanli.errors import InputError
 from suanli.files import read_table, read_text, write_text
 from suanli.quantities import show, show_money
 from suanli.reports import _html as html
-from suanli.reports._plan_charts import CHARTS, DESK, PHONE, ChartOf, plan_chart
+from suanli.reports._plan_charts import CHARTS, DESK, PHONE, ChartOf, numbered, plan_chart, spoken
 from suanli.reports._theme import save_chart
 
 Document = Mapping[str, Any]
@@ -66,7 +66,8 @@ def main_tables(plan: Document, tables: Mapping[str, pl.DataFrame]) -> dict[str,
     }
     screened = [row for row in plan["screened"] if row["view"] == view]
     out["screened"] = pl.DataFrame(screened, infer_schema_length=None) if screened else pl.DataFrame()
-    return out
+    last = pl.lit(plan["case"]["last"]).alias("horizon")
+    return out | {name: out[name].with_columns(last) for name in ("training", "screened") if out[name].height}
 
 
 def render(plan: Document, tables: Mapping[str, pl.DataFrame]) -> str:
@@ -88,7 +89,7 @@ def render(plan: Document, tables: Mapping[str, pl.DataFrame]) -> str:
         ("Power", drawn("power")),
         ("Screened out", _screened(plan) + drawn("legal-life")),
         ("What binds", drawn("bindings") + _bindings(main)),
-        ("Uncertainty", drawn("scenarios", "regret") + _worth(plan)),
+        ("Uncertainty", drawn("scenarios", "regret") + _futures(mine["scenarios"]) + _worth(plan)),
         ("Other plans as good", _alternatives(plan)),
         ("Claims and denials", _claims(plan)),
         ("Rates used", _rates(plan)),
@@ -129,7 +130,8 @@ def _head(plan: Document, main: Document) -> str:
 def _orders(main: Document) -> str:
     rows = [(r["quarter"], r["offer"], r["site"], r["way"], f"{r['chips']:,.0f}") for r in main["orders"]]
     works = [
-        (w["quarter"], w["what"], f"{w['amount']:,.1f} {w['unit']}", show_money(w["usd"], "USD")) for w in main["works"]
+        (quarter, what, f"{amount:,.1f} {unit}", show_money(usd, "USD"))
+        for quarter, what, unit, amount, usd in _works(main["works"])
     ]
     out = html.table(("quarter", "offer", "site", "way", "chips"), sorted(rows), numbers=("chips",)) if rows else ""
     if not rows:
@@ -141,8 +143,17 @@ def _orders(main: Document) -> str:
     return out
 
 
+def _works(rows: Sequence[Row]) -> list[tuple[str, str, str, float, float]]:
+    """Return (quarter, what, unit, amount, USD), the months of a quarter added up."""
+    sums: dict[tuple[str, str, str], tuple[float, float]] = {}
+    for row in rows:
+        key = (row["quarter"], row["what"], row["unit"])
+        amount, usd = sums.get(key, (0.0, 0.0))
+        sums[key] = (amount + row["amount"], usd + row["usd"])
+    return [(*key, *both) for key, both in sorted(sums.items())]
+
+
 def _comparison(plan: Document) -> str:
-    titles = {v["id"]: v["title"] for v in (*plan["views"], *plan["variants"])}
     rows = []
     for key, found in plan["plans"].items():
         view, variant = key.split("/")
@@ -150,16 +161,17 @@ def _comparison(plan: Document) -> str:
         domestic = next((s["reached"] for s in found["shares"] if s["reached"] is not None), None)
         rows.append(
             (
-                titles[view],
-                titles[variant],
+                view,
+                variant,
                 show_money(found["cost"]["usd"], "USD"),
                 _share_range(served["share"], served["p10"], served["p90"]),
                 ", ".join(f"{r['odds']:.0%}" for r in runs) or "-",
                 "none bought" if domestic is None else f"{domestic:.0%}",
             )
         )
-    columns = ("as known", "budget", "expected cost", "demand served", "training odds", "domestic share, first year")
-    return html.table(columns, rows, numbers=columns[2:])
+    columns = ("as known", "budget", "expected cost", "demand served", "training odds", "domestic share, 1st year")
+    meaning = "; ".join(f"{v['id']}: {v['title']}" for v in (*plan["views"], *plan["variants"]))
+    return html.table(columns, rows, numbers=columns[2:]) + html.paragraph(meaning, "muted")
 
 
 def _by_run(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -185,19 +197,29 @@ def _training(main: Document) -> str:
 
 
 def _unit_costs(plan: Document) -> str:
+    """Return the cost of each service's unit by chip, the cheapest line of each, and every line behind a fold."""
     rows = plan["unit_costs"]
-    if not rows:
-        return ""
-    columns = list(rows[0])
-    cells = [[_cell(row[c]) for c in columns] for row in rows]
-    numbers = [c for c in columns if isinstance(rows[0][c], (int, float))]
-    return html.table([c.replace("_", " ") for c in columns], cells, numbers=[c.replace("_", " ") for c in numbers])
+    units = {row["service"]: row["unit"] for row in rows}
+    best: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key = (row["chip"], row["service"])
+        if key not in best or row["usd"] < best[key]["usd"]:
+            best[key] = row
+    chips = list(dict.fromkeys(row["chip"] for row in rows))
+    cells = [[chip, *(_cost_cell(best.get((chip, service))) for service in units)] for chip in chips]
+    unit = html.paragraph("; ".join(f"{service}: {unit}" for service, unit in units.items()), "muted")
+    table = html.table(("chip", *units), cells, numbers=tuple(units))
+    lines = [
+        (r["service"], r["line"], r["way"], _cost_cell(r), r["unit"], show(r["chip_hour_usd"], ""))
+        for r in rows
+    ]  # fmt: skip
+    columns = ("service", "line", "way", "cost (p10 to p90)", "unit", "USD a chip-hour")
+    folded = html.folded(f"All {len(rows)} lines", html.table(columns, lines, numbers=(columns[3], columns[5])))
+    return table + unit + folded if rows else ""
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "unknown"
-    return show(value, "") if isinstance(value, float) else str(value)
+def _cost_cell(row: Row | None) -> str:
+    return "-" if row is None else f"{row['usd']:.3g} ({row['p10']:.3g} to {row['p90']:.3g})"
 
 
 def _shares(main: Document) -> str:
@@ -229,8 +251,29 @@ def _screened(plan: Document) -> str:
 
 
 def _bindings(main: Document) -> str:
-    rows = [(b["sentence"], b["month"] or "-", show_money(b["worth"], "USD"), b["per"]) for b in main["binding"][:20]]
-    return html.table(("limit", "month", "one more is worth", "per"), rows, numbers=("one more is worth",))
+    """Return the limits that bind, each in its dearest month."""
+    dearest: dict[tuple[str, str], Row] = {}
+    for row in main["binding"]:
+        key = (row["family"], row["subject"])
+        if key not in dearest or row["worth"] > dearest[key]["worth"]:
+            dearest[key] = row
+    rows = [(b["sentence"], show_money(b["worth"], "USD"), b["per"]) for b in list(dearest.values())[:15]]
+    return html.table(("limit, in its dearest month", "one more is worth", "per"), rows, numbers=("one more is worth",))
+
+
+def _futures(frame: pl.DataFrame) -> str:
+    rows = [
+        (
+            r["future"],
+            f"{r['probability']:.0%}",
+            f"{r['served']:.0%}",
+            show_money(r["cost"], "USD"),
+            spoken(r["scenario"]),
+        )
+        for r in numbered(frame).iter_rows(named=True)
+    ]
+    columns = ("future", "odds", "served", "cost", "what happens")
+    return html.table(columns, rows, numbers=columns[1:4]) if rows else ""
 
 
 def _worth(plan: Document) -> str:
