@@ -197,6 +197,17 @@ def test_latent_linear_and_sparse_attention_are_read(tmp_path: Path) -> None:
     assert (read.linear.full_every, read.linear.n_k_heads, read.attention_gate) == (2, 4, True)
 
 
+# Configurations as published on Hugging Face (keys that matter), and the parameters of their checkpoints.
+REAL = json.loads((Path(__file__).parent / "data" / "configs.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_published_configurations_give_published_counts(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(REAL[name]["config"]), encoding="utf-8")
+    assert parameters(model(str(path))).total == pytest.approx(REAL[name]["parameters"], rel=3e-3)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -57,6 +57,16 @@ def test_more_cores_are_not_slower_and_one_chip_needs_no_time() -> None:
     assert expert_exchange_time(network, "combine", ep=1, **arguments) == 0
 
 
+def test_the_fullest_chip_is_waited_for() -> None:
+    arguments: dict[str, Any] = {"tokens": 1e6, "hidden": 7168, "top_k": 8, "ep": 8}
+    even, skewed = (
+        float(expert_exchange_time(network_of(H100, 8), "dispatch", imbalance=i, **arguments)) for i in (1.0, 2.0)
+    )
+    assert skewed == pytest.approx(2 * even, rel=0.01)
+    with pytest.raises(InputError, match="imbalance must be at least 1"):
+        expert_exchange_time(network_of(H100, 8), "dispatch", imbalance=0.5, **arguments)
+
+
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="direction 'send'"):
         expert_exchange_time(network_of(H100, 8), "send", tokens=1, hidden=1, top_k=1, ep=8)

@@ -149,6 +149,17 @@ def test_the_backward_pass_costs_twice_the_forward() -> None:
     assert core.flop == 2.5 * next(r for r in rows_of(ops) if r.kind == "attention_prefill").flop
 
 
+def test_multi_token_prediction_adds_a_layer_and_a_head() -> None:
+    m = model("deepseek-v3")
+    plain = flops(forward_ops(m, phase="train", batch=1, q_len=256))
+    more = flops(forward_ops(m, phase="train", batch=1, q_len=256, mtp_layers=1))
+    layer = (plain - 2 * 256 * m.hidden * m.vocab) / m.n_layers
+    join = 2 * 256 * 2 * m.hidden * m.hidden
+    assert more - plain == pytest.approx(layer + join + 2 * 256 * m.hidden * m.vocab, rel=0.02)
+    with pytest.raises(InputError, match="mtp_layers is 2; deepseek-v3 has 1"):
+        forward_ops(m, phase="train", batch=1, q_len=256, mtp_layers=2)
+
+
 def test_a_table_survives_its_rows() -> None:
     ops = forward_ops(model("deepseek-v3"), phase="prefill", batch=1, q_len=64)
     again = table(rows_of(ops), latent=ops.latent)

@@ -14,7 +14,7 @@ from suanli.sources import Source
 
 Config = Mapping[str, Any]
 
-_HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim")
+_HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "model_dim")
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num")
@@ -25,6 +25,7 @@ _EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_exp
 _TOP_K = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "top_k_experts", "moe_topk", "moe_k")
 _SHARED = ("n_shared_experts", "num_shared_experts", "num_shared_expert")
 _SHARED_FFN = ("shared_expert_intermediate_size", "share_expert_dim", "shared_intermediate_size")
+_MAMBA_HEAD = 64  # channels a head where a configuration names none: Mamba-1 has no heads, its states are as many
 _MTP = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
 
 
@@ -254,16 +255,8 @@ def _linear(text: Config) -> Linear | None:
             v_dim=width,
             conv=int(kimi.get("short_conv_kernel_size") or 0),
         )
-    if text.get("attn_layer_period") and text.get("mamba_d_state"):  # Jamba
-        inner = int(text.get("mamba_expand", 2)) * int(text["hidden_size"])
-        return Linear(
-            full_every=int(text["attn_layer_period"]),
-            n_heads=inner,
-            k_dim=int(text["mamba_d_state"]),
-            v_dim=1,
-            n_k_heads=1,
-            conv=int(text.get("mamba_d_conv") or 0),
-        )
+    if text.get("mamba_d_state"):
+        return _mamba(text)
     types = text.get("attn_type_list")
     if isinstance(types, list) and 0 in types:  # MiniMax-01: lightning attention (0) and softmax (1)
         width = int(text.get("head_dim") or int(text["hidden_size"]) // int(text["num_attention_heads"]))
@@ -274,6 +267,25 @@ def _linear(text: Config) -> Linear | None:
             v_dim=width,
         )
     return None
+
+
+def _mamba(text: Config) -> Linear:
+    """Return the state-space layers of Jamba or Granite 4: inner channels in heads of one state each."""
+    inner = int(text.get("mamba_expand", 2)) * int(text["hidden_size"])
+    width = text.get("mamba_d_head")
+    width = int(width) if isinstance(width, int) else _MAMBA_HEAD
+    types = text.get("layer_types")
+    layers = int(text["num_hidden_layers"])
+    full = sum(t == "attention" for t in types) if isinstance(types, list) else 0
+    period = int(text.get("attn_layer_period") or (round(layers / full) if full else layers + 1))
+    return Linear(
+        full_every=period,
+        n_heads=int(text.get("mamba_n_heads") or inner // width),
+        k_dim=int(text["mamba_d_state"]),
+        v_dim=width,
+        n_k_heads=int(text.get("mamba_n_groups") or 1),
+        conv=int(text.get("mamba_d_conv") or 0),
+    )
 
 
 def _indexer(text: Config) -> Indexer | None:

@@ -31,6 +31,7 @@ def expert_exchange_time(
     number_bytes: float | None = None,
     style: str = "normal",
     channels: ArrayLike | None = None,
+    imbalance: ArrayLike = 1.0,
     parameters: Mapping[str, Any] | None = None,
 ) -> Array:
     """Return seconds to send ``tokens`` a chip of ``hidden`` numbers to ``top_k`` experts over ``ep`` chips, or back.
@@ -38,14 +39,16 @@ def expert_exchange_time(
     ``style`` "normal" sends one copy to every chip that holds one of a token's experts, and one to every node over the
     network (DeepEP, arXiv 2412.19437 section 3.2.2); "low_latency" one copy to each expert, straight; or the name of a
     measured backend. ``number_bytes`` None is the style's own (8 bits out, 16 back). ``channels`` is the number of
-    cores a kernel may use, None for the usual. Raises InputError for another direction, or a size below 1.
+    cores a kernel may use, None for the usual; ``imbalance`` the load of the fullest chip over the mean, which all wait
+    for. Raises InputError for another direction, or a size below 1.
     """
     if direction not in DIRECTIONS:
         raise InputError(f"direction '{direction}'; it must be one of {', '.join(DIRECTIONS)}")
     sent, width, chosen = (np.asarray(v, dtype=np.float64) for v in (tokens, hidden, top_k))
-    if ep < 1 or min(sent.min(initial=1.0), width.min(initial=1.0), chosen.min(initial=1.0)) < 1:
-        raise InputError("tokens, hidden, top_k and ep must be at least 1")
-    out = np.zeros(np.broadcast_shapes(sent.shape, width.shape, chosen.shape))
+    skew = np.asarray(imbalance, dtype=np.float64)
+    if ep < 1 or min(v.min(initial=1.0) for v in (sent, width, chosen, skew)) < 1:
+        raise InputError("tokens, hidden, top_k, ep and imbalance must be at least 1")
+    out = np.zeros(np.broadcast_shapes(sent.shape, width.shape, chosen.shape, skew.shape))
     if ep == 1:
         return out
     law = style_of(style, parameters)[direction]
@@ -58,7 +61,7 @@ def expert_exchange_time(
         copies = copies_beyond(chosen, ep, groups, below, direct=direct)
         outer = tier.kind in ("ethernet", "infiniband")
         rate = _share(law, outer, groups) * tier.bandwidth / tier.oversubscription * (1.0 if outer else crowd)
-        transfer = np.maximum(transfer, sent * width * copies * wide / rate)
+        transfer = np.maximum(transfer, skew * sent * width * copies * wide / rate)
         start = start + (law["net_base"] * np.log2(groups) if outer else 0.0)
     return start + transfer
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from suanli.errors import InputError
 from suanli.kinds import Model
@@ -55,6 +56,7 @@ def forward_ops(
     dtype: str = "bf16",
     attention_dtype: str = "bf16",
     kv_dtype: str | None = None,
+    mtp_layers: int = 0,
 ) -> Ops:
     """Return the operators that one chip runs in one forward pass of ``model``.
 
@@ -62,17 +64,14 @@ def forward_ops(
     all tokens) or "encoder" (no mask, no logits). ``kv_len`` counts cached and new tokens (None: ``q_len``).
     ``batch`` sequences enter a group of ``tp`` chips; experts lie on ``ep`` x ``moe_tp`` chips (default: the same
     chips as far as ``ep`` divides ``tp``), which gather the tokens of as many attention groups as they span.
-    ``dtype`` is the format of weights and linear layers (the head stays in 16 bits), ``kv_dtype`` of the cache.
+    ``dtype`` is the format of weights and linear layers (the head stays in 16 bits), ``kv_dtype`` of the cache;
+    ``mtp_layers`` multi-token-prediction layers run after the stack.
     Diffusion transformers take ``q_len`` picture tokens, recommenders ``batch`` items. Raises InputError.
     """
     if phase not in PHASES:
         raise InputError(f"phase is '{phase}'; it must be one of {', '.join(PHASES)}")
     kv_len = q_len if kv_len is None else kv_len
-    for name, value in (("batch", batch), ("q_len", q_len), ("tp", tp), ("ep", ep)):
-        if value < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1")
-    if kv_len < q_len:
-        raise InputError(f"kv_len {kv_len} is below q_len {q_len}; it counts the cached and the new tokens")
+    _check(model, kv_len, {"batch": batch, "q_len": q_len, "tp": tp, "ep": ep}, mtp_layers)
     if model.architecture in ("dlrm", "hstu"):
         from suanli.workloads._recommender import recommender_rows
 
@@ -94,7 +93,18 @@ def forward_ops(
         from suanli.workloads._diffusion import diffusion_rows
 
         return table(diffusion_rows(model, run))
-    return table(_transformer_rows(model, run), latent=model.latent)
+    rows = chain(_transformer_rows(model, run), _mtp_rows(model, run, mtp_layers))
+    return table(rows, latent=model.latent)
+
+
+def _check(model: Model, kv_len: int, sizes: Mapping[str, int], mtp_layers: int) -> None:
+    for name, value in sizes.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}; it must be at least 1")
+    if kv_len < sizes["q_len"]:
+        raise InputError(f"kv_len {kv_len} is below q_len {sizes['q_len']}; it counts the cached and the new tokens")
+    if not 0 <= mtp_layers <= model.mtp_layers:
+        raise InputError(f"mtp_layers is {mtp_layers}; {model.id} has {model.mtp_layers}")
 
 
 def share(size: int, parts: int) -> int:
@@ -114,6 +124,20 @@ def _transformer_rows(model: Model, run: Pass) -> Iterator[Row]:
         head = gemm("head", run.logits, share(model.vocab, run.tp), model.hidden, dtype="bf16", width=2.0)
         yield stream("final norm", 4.0 * run.logits * model.hidden)
         yield head
+
+
+def _mtp_rows(model: Model, run: Pass, layers: int) -> Iterator[Row]:
+    """Yield multi-token-prediction layers: joining projection, a layer like the last, the head again."""
+    if not layers:
+        return
+    h = model.hidden
+    yield gemm("mtp join", run.tokens, h, 2 * h, dtype=run.dtype, width=run.width, count=layers)
+    last = LayerGroup(layers, "full", model.experts is not None)
+    yield from _mixer_rows(model, run, last)
+    yield from _mlp_rows(model, run, last)
+    yield stream("norm and residual", 8.0 * run.tokens * h, count=2 * layers)
+    if run.logits:
+        yield gemm("mtp head", run.logits, share(model.vocab, run.tp), h, dtype="bf16", width=2.0, count=layers)
 
 
 def _mixer_rows(model: Model, run: Pass, group: LayerGroup) -> Iterator[Row]:
