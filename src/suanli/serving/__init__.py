@@ -4,11 +4,13 @@ from suanli.serving._arrivals import Requests, arrivals, lengths, requests
 from suanli.serving._capacity import Option, capacity_table, options
 from suanli.serving._deploy import Deployment, Tables, cache_tokens, tabulate
 from suanli.serving._disagg import pools
+from suanli.serving._flags import launch_flags
 from suanli.serving._formats import Formats, formats_of
 from suanli.serving._layout import Layout, Memory, memory
 from suanli.serving._layouts import layouts_for
 from suanli.serving._protocols import Protocol, Task, mlperf_task, protocol
 from suanli.serving._schedulers import Scheduler, framework_of, frameworks, scheduler
+from suanli.serving._search import Choice, pareto, search, step_lane
 from suanli.serving._simulate import Failure, Replay, Scaling, simulate
 from suanli.serving._slo import load_curve, most_within, tail
 from suanli.serving._steady import Habits, Lanes, Steady, closed_loop
@@ -18,6 +20,7 @@ from suanli.serving._users import Anchor, Demand, anchors, users_to_load
 
 __all__ = [
     "Anchor",
+    "Choice",
     "Demand",
     "Deployment",
     "Failure",
@@ -47,6 +50,7 @@ __all__ = [
     "frameworks",
     "habits_of",
     "lanes_of",
+    "launch_flags",
     "layouts_for",
     "lengths",
     "load_curve",
@@ -54,14 +58,17 @@ __all__ = [
     "mlperf_task",
     "most_within",
     "options",
+    "pareto",
     "pools",
     "protocol",
     "read_trace",
     "requests",
     "scheduler",
+    "search",
     "sigma",
     "simulate",
     "slowed",
+    "step_lane",
     "tabulate",
     "tail",
     "users_to_load",

@@ -63,17 +63,19 @@ def options(
     framework: str = "vllm",
     max_chips: int = 16,
     layouts: Sequence[Layout] | None = None,
+    budget: int | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> list[Option]:
     """Return every layout of every transformer service on every chip, each at its best load (closed form, no simulation).
 
-    ``layouts`` replaces the layouts tried. What the silicon can't time or memory can't hold comes back with its reason.
+    ``layouts`` replaces the layouts tried, ``budget`` the framework's tokens a step. What the silicon can't time or memory can't hold comes back with its reason.
     """
     known = fitted_set() if parameters is None else parameters
     lost: list[Option] = []
     wanted: list[tuple[int, Deployment]] = []
     for chip in chips:
         plan = scheduler(framework, chip)
+        plan = plan if budget is None else replace(plan, budget=budget)
         for number, service in enumerate(services):
             tried = layouts or layouts_for(service.model, chip, max_chips=max_chips)
             try:
