@@ -125,7 +125,8 @@ def test_the_picture_shows_every_tier(chips: int) -> None:
     chart = fabric_chart(bill, colours=("#111111", "#222222", "#333333", "#444444"), ink="#000000", muted="#888888")
     text = json.dumps(chart.to_dict())
     for name, count in bill.levels:
-        assert f"{count:,} {name} switches" in text
+        assert f"{count:,} {name} switch" in text
+    assert f"{chips:,} chips on" in text
 
 
 def test_bad_input_is_refused(tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def build(
         levels=tuple(zip(shape.names, shape.switches, strict=True)),
         sources=tuple(dict.fromkeys(s for p in parts for s in p.sources if s)),
         links=links,
+        n_chips=n_chips,
+        n_nodes=nodes,
         unknown=tuple(dict.fromkeys((*(r for p in parts for r in p.remarks), "fibre and cabling: not priced"))),
     )
 

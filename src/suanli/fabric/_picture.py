@@ -20,7 +20,7 @@ def fabric_chart(bill: FabricBill, *, colours: tuple[str, ...], ink: str, muted:
 
     boxes, lines, labels = _rows(bill)
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.36, 1.02]))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-0.35, len(bill.levels) + 0.45]))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-0.3, len(bill.levels) + 0.22]))
     wires = alt.Chart(alt.Data(values=lines)).mark_rule(color=muted, opacity=0.28, strokeWidth=0.8)
     wires = wires.encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
     order = ["node", *(name for name, _ in bill.levels)]
@@ -41,17 +41,18 @@ def fabric_chart(bill: FabricBill, *, colours: tuple[str, ...], ink: str, muted:
 
 
 def _rows(bill: FabricBill) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    nodes = bill.network.n_chips // max(1, _node_size(bill))
-    tiers = [("node", nodes), *bill.levels]
+    tiers = [("node", bill.n_nodes), *bill.levels]
     boxes: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     labels: list[dict[str, Any]] = []
     for level, (name, count) in enumerate(tiers):
         places = _places(count)
         boxes += [{"tier": name, "x": p, "y": level} for p in places]
-        many = f" (every {count / len(places):,.0f}th drawn)" if count > len(places) else ""
-        kind = f"nodes of {_node_size(bill)} chips" if level == 0 else f"{name} switches"
-        labels.append({"kind": "tier", "x": -0.35, "y": level, "text": f"{count:,} {kind}\n{many.strip()}".strip()})
+        some = f"\n(one in {count / len(places):,.0f} drawn)" if count > len(places) else ""
+        kind = f"{name} switch{'es' if count > 1 else ''}"
+        if level == 0:
+            kind = f"node{'s' if count > 1 else ''} of {-(-bill.n_chips // count)} chips"
+        labels.append({"kind": "tier", "x": -0.35, "y": level, "text": f"{count:,} {kind}{some}"})
         if level:
             below = _places(tiers[level - 1][1])
             lines += [
@@ -63,11 +64,6 @@ def _rows(bill: FabricBill) -> tuple[list[dict[str, Any]], list[dict[str, Any]],
             note = f"{cables:,} cables of {show(8 * rate, 'b/s')}\n{optics:,} optical modules"
             labels.append({"kind": "link", "x": -0.35, "y": level - 0.5, "text": note})
     return boxes, lines, labels
-
-
-def _node_size(bill: FabricBill) -> int:
-    first = bill.network.tiers[0]
-    return first.size if first.kind not in ("ethernet", "infiniband") else 1
 
 
 def _places(count: int) -> list[float]:
@@ -84,7 +80,7 @@ def _partners(places: list[float], index: int, below: int) -> list[float]:
 
 
 def _title(bill: FabricBill) -> str:
-    return f"{bill.network.n_chips:,} chips on {bill.n_switches:,} x {bill.switch} with {bill.optics}"
+    return f"{bill.n_chips:,} chips on {bill.n_switches:,} x {bill.switch} with {bill.optics}"
 
 
 def _subtitle(bill: FabricBill) -> list[str]:

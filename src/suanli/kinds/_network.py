@@ -85,6 +85,7 @@ class Network:
 class FabricBill:
     """What a fabric is made of and costs: counts, W, USD, and bisection in B/s; None where a part is unknown.
 
+    It was built for ``n_chips`` chips in ``n_nodes`` nodes (its network may have room for more).
     ``levels`` names each tier of switches with its count; ``links`` each run of cables as (from, to, cables, optical
     modules, rate of a cable in B/s); ``unknown`` says in words what power or price leaves out.
     """
@@ -103,4 +104,6 @@ class FabricBill:
     levels: tuple[tuple[str, int], ...]
     sources: tuple[str, ...]
     links: tuple[tuple[str, str, int, int, float], ...] = ()
+    n_chips: int = 0
+    n_nodes: int = 0
     unknown: tuple[str, ...] = ()
