@@ -123,7 +123,6 @@ def shipped() -> Rulebook:
     return compile_book(json.loads(packaged_rules().read_text(encoding="utf-8")))
 
 
-@lru_cache(maxsize=8)
 def load_rulebook(path: Path | None = None) -> Rulebook:
     """Return the shipped rule book; the entries of ``path`` (or of the user's rules.yaml) come first by name.
 
@@ -132,6 +131,12 @@ def load_rulebook(path: Path | None = None) -> Rulebook:
     path = path or user_rules()
     if path is None:
         return shipped()
+    return _with_file(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=8)
+def _with_file(path: Path, _written: int) -> Rulebook:
+    """Return the shipped book with the entries of ``path``, read again when the file was written again."""
     return compile_book(merged(shipped().data, read_rules(path)), where=str(path))
 
 
