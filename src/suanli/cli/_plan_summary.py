@@ -19,10 +19,11 @@ def summary(body: Body) -> Iterator[Any]:
     main = body["plans"][f"{body['main']['view']}/{body['main']['variant']}"]
     yield Text(body["title"], style="bold")
     yield Text(body["label"], style="yellow")
-    yield _orders(body, main)
+    yield _orders(body, main) if main["orders"] or main["works"] else Text("Nothing to order.")
     yield _plans(body)
     yield from _runs(body)
-    yield _money(main)
+    yield _money(main, int(_view(body)["orders_from"][:4]))
+    yield from _estimates(body)
     yield _unit_costs(body)
     yield _screened(body)
     yield _binding(main)
@@ -95,11 +96,11 @@ def _runs(body: Body) -> Iterator[Any]:
             )
 
 
-def _money(main: Body) -> Table:
+def _money(main: Body, since: int) -> Table:
     rows = [
         [m["pot"], str(m["year"]), _usd(m["budget"]), _usd(m["committed"]), _usd(m["planned"]), _usd(m["left"])]
         for m in main["money"]
-        if m["budget"] is not None and m["year"] >= 2025
+        if m["budget"] is not None and m["year"] >= since
     ]
     return table(
         "Money", ("pot", "year", "budget", "committed", "planned", "left"), rows,
@@ -123,6 +124,26 @@ def _unit_costs(body: Body) -> Table:
         chips.setdefault(name, {}).setdefault(row["service"], f"{row['usd']:.2f} ({row['p10']:.2f}-{row['p90']:.2f})")
     rows = [[name, *[v.get(s, "") for s in services]] for name, v in chips.items()]
     return table("USD per million output tokens (80 % interval)", ["chip", *services], rows, right=services)
+
+
+def _estimates(body: Body) -> Iterator[Any]:
+    for e in body["estimates"]:
+        if e["rebuilt"] is None:
+            continue
+        others = ", ".join(f"{o['chips']:,.0f} {o['chip']}" for o in e["others"])
+        yield Text(
+            f"Published: {e['published']:,.0f} {e['chip']} for {e['of']}; rebuilt {e['rebuilt']:,.0f} "
+            f"({e['p10']:,.0f} to {e['p90']:,.0f}). With other chips: {others}"
+        )
+        rows = [
+            [s["input"], _end(s["low"]), _end(s["high"]), f"{s['at_low']:,.0f}", f"{s['at_high']:,.0f}"]
+            for s in e["swings"]
+        ]
+        yield table("What carries it", ("input", "low", "high", "chips at low", "chips at high"), rows)
+
+
+def _end(value: float | None) -> str:
+    return "" if value is None else f"{value:,.6g}"
 
 
 def _screened(body: Body) -> Table:

@@ -252,6 +252,8 @@ def _check_references(case: Case) -> None:
             need("pot", ("variants", i, "budgets", name), name)
     for i, rate in enumerate(s.rates):
         need("workload", ("rates", i, "workload"), rate.workload)
+    for i, estimate in enumerate(s.estimates):
+        need("workload", ("estimates", i, "of"), estimate.of)
     for i, condition in enumerate(s.conditions):
         need("offer", ("conditions", i, "offer"), condition.offer)
     _check_names(case)
@@ -270,6 +272,9 @@ def _check_names(case: Case) -> None:
             for j, chip in enumerate(work.chips):
                 if not chip.startswith("design:"):
                     _known(case, (part, i, "chips", j), catalog.chip, chip)
+    for i, estimate in enumerate(s.estimates):
+        for chip in (estimate.chip, *estimate.compare):
+            _known(case, ("estimates", i, "chip"), catalog.chip, chip)
     for i, fabric in enumerate(s.fabrics):
         _known(case, ("fabrics", i, "switch"), catalog.switch, fabric.switch)
         _known(case, ("fabrics", i, "optics"), catalog.switch, fabric.optics)

@@ -74,6 +74,7 @@ def chips_of(spec: CaseSpec) -> tuple[dict[str, Chip], dict[str, str], dict[str,
     names: dict[str, str] = {}
     designs: dict[str, Any] = {}
     texts = [o.chip for o in spec.offers] + [s.chip for s in spec.stock]
+    texts += [c for e in spec.estimates for c in (e.chip, *e.compare)]
     texts += [c for s in spec.services for c in s.chips] + [c for r in spec.runs for c in r.chips]
     for text in dict.fromkeys(texts):
         if text.startswith("design:"):
@@ -100,15 +101,17 @@ def tables_of(spec: CaseSpec, tell: Tell = lambda _: None) -> Tables:
     serve: dict[tuple[str, str], ServeRate] = {}
     train: dict[tuple[str, str], TrainRate] = {}
     unfit: list[tuple[str, str, str]] = []
+    asked = {(e.of, names[c]) for e in spec.estimates for c in (e.chip, *e.compare)}
     for run in spec.runs:
-        for text in run.chips:
-            name = names[text]
-            if run.region in where.get(name, set()):
+        wished = [names[c] for c in run.chips] + [c for of, c in sorted(asked) if of == run.id]
+        for name in dict.fromkeys(wished):
+            if run.region in where.get(name, set()) or (run.id, name) in asked:
                 tell(f"training {run.id} on {name}")
                 _train(run, chips[name], own, train, unfit)
     for service in spec.services:
         allowed = {names[c] for c in service.chips}
         wanted = [c for c in chips if service.region in where.get(c, set()) and (not allowed or c in allowed)]
+        wanted += [c for of, c in sorted(asked) if of == service.id and c not in wanted]
         tell(f"serving {service.id} on {len(wanted)} chips")
         _serve(service, [chips[c] for c in wanted], own, serve, unfit)
     return Tables(chips=chips, names=names, serve=serve, train=train, unfit=tuple(unfit), designs=designs)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.fleet._costs import short_cost
+from suanli.fleet._needs import rebuilt
 from suanli.fleet._plan import Outlook, Plan
 from suanli.fleet._provenance import Node, serve_figure, sourced, train_figure
 from suanli.fleet._results import Row, grouped, spread
@@ -43,6 +44,10 @@ def figures_of(plan: Plan, every: Mapping[tuple[str, str], Mapping[str, list[Row
         add(serve_figure(plan.case.spec, plan.tables, service, chip))
     for run, chip in plan.tables.train:
         add(train_figure(plan.case.spec, plan.tables, run, chip))
+    for one in rebuilt(plan.case.spec, plan.tables):
+        for figure in (one.figure, *one.others):
+            if figure is not None:
+                add(figure)
     for outlook in plan.outlooks:
         for variant in plan.variants:
             _plan_figures(plan, outlook, variant.id, every[outlook.view.id, variant.id], add, out)

@@ -25,7 +25,7 @@ from suanli.fleet._lines import (
     usd,
 )
 from suanli.fleet._schema import CaseSpec, View
-from suanli.fleet._schema_work import Run, Service
+from suanli.fleet._schema_work import Run, Service, UserPoint
 from suanli.quantities import DAY
 
 Bools = NDArray[np.bool_]
@@ -216,21 +216,22 @@ def energy_arrays(spec: CaseSpec, lines: Sequence[Line], months: Sequence[str], 
     return draw, cost
 
 
+def mean_rate(service: Service, point: UserPoint) -> float:
+    """Return the mean requests/s of a point of demand: stated, or users x active share x requests a day."""
+    if point.rate is not None:
+        return point.rate.si
+    assert point.users is not None
+    daily = service.requests_per_user.si if service.requests_per_user is not None else 1.0
+    active = service.active.si if service.active is not None else 1.0
+    return point.users.si * active * daily / DAY
+
+
 def demand_arrays(spec: CaseSpec, months: Sequence[str]) -> tuple[Array, Array]:
     """Return (peak requests/s [W, T], mean requests in a month in millions [W, T])."""
     w = len(spec.services)
     peak, mean = np.zeros((w, len(months))), np.zeros((w, len(months)))
     for i, service in enumerate(spec.services):
-        points = []
-        for p in service.demand:
-            assert not isinstance(p, str)
-            if p.users is not None:
-                daily = service.requests_per_user.si if service.requests_per_user is not None else 1.0
-                active = service.active.si if service.active is not None else 1.0
-                points.append((p.month, p.users.si * active * daily / DAY))
-            elif p.rate is not None:
-                points.append((p.month, p.rate.si))
-        rate = path(sorted(dict(points).items()), months)
+        rate = path([(p.month, mean_rate(service, p)) for p in service.demand if not isinstance(p, str)], months)
         peak[i] = rate * service.peak.si
         mean[i] = rate * SECONDS_A_MONTH / MEGA
     return peak, mean

@@ -23,6 +23,7 @@ from suanli import catalog, files
 from suanli.errors import InputError
 from suanli.fleet._engines import final_tokens
 from suanli.fleet._figures import cost_parts, figures_of
+from suanli.fleet._needs import Rebuilt, rebuilt
 from suanli.fleet._plan import Outlook, Plan
 from suanli.fleet._results import Row, grouped, spread, tables
 from suanli.fleet._schema_work import Run
@@ -83,6 +84,7 @@ def document(plan: Plan) -> tuple[dict[str, Any], Tables]:
         "unfit": [{"workload": w, "chip": c, "reason": r} for w, c, r in plan.tables.unfit],
         "left_out": [{"line": x, "reason": r} for x, r in first.left_out],
         "unit_costs": costs,
+        "estimates": [_estimate(r) for r in rebuilt(spec, plan.tables)],
         "claims": _claims(plan),
         "notes": list(spec.notes),
         "tables": {name: f"tables/{name}.parquet" for name in next(iter(every.values()))},
@@ -187,6 +189,18 @@ def _stretches(months: tuple[str, ...], may: Any) -> list[list[str]]:
         else:
             out.append([month, month])
     return out
+
+
+def _estimate(one: Rebuilt) -> Row:
+    """Return a published count beside what the case's own inputs give, other chips, and the inputs that carry it."""
+    own = one.figure
+    return {
+        "id": one.estimate.id, "of": one.estimate.of, "chip": one.estimate.chip, "published": one.estimate.count.si,
+        "source": one.estimate.count.source, "figure": own.name if own else None,
+        "rebuilt": own.value if own else None, "p10": own.p10 if own else None, "p90": own.p90 if own else None,
+        "others": [{"chip": f.name.split(".", 2)[2], "chips": f.value, "p10": f.p10, "p90": f.p90} for f in one.others],
+        "swings": list(one.swings),
+    }  # fmt: skip
 
 
 def _worth(plan: Plan) -> dict[str, Any]:

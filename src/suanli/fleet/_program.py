@@ -40,7 +40,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the solver found: values [n], row duals [m], the objective in MUSD, its status and time in s."""
+    """What the solver found: values [n], row duals [m], the objective in MUSD, its status, time in s and its basis."""
 
     x: Array
     dual: Array
@@ -48,6 +48,7 @@ class Answer:
     status: str
     seconds: float
     iterations: int
+    basis: Any = None
 
 
 def program(grid: Grid, rates: Rates, futures: Futures, shares: Sequence[Shares], *, parking: bool = True) -> Program:
@@ -322,6 +323,7 @@ def run(solver: Any) -> Answer:
         status=told,
         seconds=float(solver.getRunTime() - before),
         iterations=int(info.simplex_iteration_count),
+        basis=solver.getBasis(),
     )
 
 

@@ -196,6 +196,18 @@ class Guidance(Strict):
     source: str
 
 
+class Estimate(Strict):
+    """A published count of chips that the case rebuilds from its own inputs."""
+
+    id: str
+    of: str = Field(description="service or run that the chips are for")
+    chip: str = Field(description="chip that the count is of")
+    count: Annotated[Fig, In("chip")]
+    days: Annotated[Fig, In("day")] | None = Field(default=None, description="for a run: days it may take")
+    compare: list[str] = Field(default_factory=list, description="chips to rebuild it with as well")
+    note: str = ""
+
+
 class Effect(Strict):
     """What an outcome does, to whom, when."""
 
@@ -263,6 +275,7 @@ class CaseSpec(Strict):
     rates: list[Rate] = Field(default_factory=list, description="measured rates that replace the engines'")
     shares: list[SpendShare] = Field(default_factory=list)
     conditions: list[Condition] = Field(default_factory=list)
+    estimates: list[Estimate] = Field(default_factory=list)
     guidance: list[Guidance] = Field(default_factory=list)
     factors: list[Factor] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list, description="what a reader should know of the case as a whole")

@@ -270,7 +270,7 @@ def alternatives(solved: Solved, *, slack: float = 0.02, seconds: float = 60.0) 
             live = p.setting.columns.order[j] != ABSENT
             if of[j] == top:
                 goal[p.setting.columns.order[j][live]] = spend[j][live]
-        answer = _with_goal(p, goal, solved.answer.objective + slack * base, seconds)
+        answer = _with_goal(p, solved.answer, goal, solved.answer.objective + slack * base, seconds)
         if answer.status != "optimal":
             continue
         other = replace(solved, answer=answer)
@@ -289,11 +289,17 @@ def alternatives(solved: Solved, *, slack: float = 0.02, seconds: float = 60.0) 
     return tuple(out)
 
 
-def _with_goal(p: Program, goal: Array, most: float, seconds: float) -> Answer:
-    """Return the answer with the least ``goal`` among plans whose objective is at most ``most``."""
+PRIMAL = 4
+"""HiGHS's number for the primal simplex: the start is feasible, only the goal is new."""
+
+
+def _with_goal(p: Program, start: Answer, goal: Array, most: float, seconds: float) -> Answer:
+    """Return the answer with the least ``goal`` among plans whose objective is at most ``most``, from a known plan."""
     import highspy
 
     solver = hand_over(p, seconds=seconds)
+    solver.setBasis(start.basis)
+    solver.setOptionValue("simplex_strategy", PRIMAL)
     cost = objective(p)
     live = np.flatnonzero(cost).astype(np.int32)
     offset = p.setting.futures.probability @ p.fixed * (1.0 - _tail_weight(p))
