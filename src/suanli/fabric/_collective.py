@@ -68,15 +68,17 @@ def _over_tiers(used: list[tuple[Tier, int, int]], laws: list[Law], kind: str, m
     """Return start-ups one after the other plus the slowest tier's transfer: chunks pipeline through the tiers.
 
     Below a tier, the members of a group have reduced or will spread, so the group sends one copy over the links of all
-    its members; an all-to-all sends every chip's own bytes.
+    its members; an all-to-all sends every chip's own bytes, to one node after the other beyond its own.
     """
+    node = used[0][1] if len(used) > 1 else 1
     start: Array | float = 0.0
     transfer = np.zeros_like(message)
     for (tier, groups, below), law in zip(used, laws, strict=True):
         if kind == "all_to_all":
             # of one chip's bytes, those for chips of other groups at this tier
             leaving = message * (groups - 1.0) * below / n_chips / ((groups - 1.0) / groups)
-            first, moved = tier_time(tier, law, kind, leaving, groups)
+            peers = (groups - 1.0) * max(1.0, below / node)
+            first, moved = tier_time(tier, law, kind, leaving, groups, peers=peers)
         else:
             first, moved = tier_time(tier, law, kind, message, groups, share=float(below))
         start = start + first

@@ -56,11 +56,12 @@ def detour(tier: Tier, kind: str, n: float) -> float:
 
 
 def tier_time(
-    tier: Tier, law: Law, kind: str, message: Array, n: float, *, share: float = 1.0
+    tier: Tier, law: Law, kind: str, message: Array, n: float, *, share: float = 1.0, peers: float | None = None
 ) -> tuple[Array | float, Array]:
     """Return (start-up, transfer) in the fastest algorithm, whose sum is the time, for ``message`` bytes.
 
-    ``share`` multiplies the bandwidth a chip has: groups below that send one copy for all their members.
+    ``share`` multiplies the bandwidth a chip has: groups below that send one copy for all their members. ``peers`` is
+    how many destinations an all-to-all serves one by one, None for the n - 1 others.
     """
     rate = usable(tier, n, law) * share
     wire = wire_share(kind, n) * detour(tier, kind, n) * message
@@ -69,7 +70,7 @@ def tier_time(
     hop = max(law.step, tier.latency_s)
     first = law.base + hop * steps(kind, n)
     if kind == "all_to_all":
-        first = law.exchange_base + law.exchange_step * (n - 1.0)
+        first = law.exchange_base + law.exchange_step * (n - 1.0 if peers is None else peers)
     bulk_rate = law.rate * (1.0 - law.loss / n) * rate * (1.0 if kind == "all_reduce" else law.one_way)
     low_rate = min(law.low_rate * tier.bandwidth * share, bulk_rate)
     best = _faster((first, wire / low_rate), (first + law.fill / tier.bandwidth, wire / bulk_rate))
