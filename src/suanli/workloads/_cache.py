@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING
 
 from suanli.errors import InputError
 from suanli.kinds import BITS, Model
 from suanli.workloads._layers import count_layers, linear_widths
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
 
 
 def format_bytes(fmt: str) -> float:
@@ -31,6 +34,8 @@ def kv_bytes_per_token(model: Model, fmt: str = "bf16") -> float:
 
 def kv_bytes_per_sequence(model: Model, fmt: str, kv_len: ArrayLike) -> Array:
     """Return the cache bytes of sequences of ``kv_len`` tokens, windowed layers keeping their window only."""
+    import numpy as np
+
     length = np.asarray(kv_len, dtype=np.float64)
     one = _layer_numbers(model) * format_bytes(fmt)
     windowed = np.minimum(length, model.window) if model.window else length

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING
 
 from suanli.errors import InputError
 from suanli.kinds import Model
 from suanli.workloads._layers import count_layers
 from suanli.workloads._parameters import parameters
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
 
 
 def flop_per_token(model: Model, context: ArrayLike = 0) -> Array:
@@ -22,6 +25,8 @@ def flop_per_token(model: Model, context: ArrayLike = 0) -> Array:
     """
     if model.architecture != "transformer":
         raise InputError(f"{model.id} is a {model.architecture}; FLOP per token is a transformer's")
+    import numpy as np
+
     seen = np.asarray(context, dtype=np.float64)
     latent, indexer = model.latent, model.indexer
     pair = 4.0 * model.n_heads * model.head_dim

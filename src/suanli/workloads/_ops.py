@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from suanli.kinds import Latent
 
-IntArray = NDArray[np.int64]
-Array = NDArray[np.float64]
+if TYPE_CHECKING:  # NumPy is loaded where a table is made: listing models needs none
+    import numpy as np
+    from numpy.typing import NDArray
+
+    IntArray = NDArray[np.int64]
+    Array = NDArray[np.float64]
 
 KINDS: tuple[str, ...] = (
     "gemm",
@@ -107,6 +108,8 @@ _TEXT = ("dtype", "kv_dtype", "name")
 
 def table(rows: Iterable[Row], *, latent: Latent | None = None) -> Ops:
     """Return ``rows`` as an operator table; rows that run zero times are left out."""
+    import numpy as np
+
     kept = [r for r in rows if r.count > 0]
     columns: dict[str, Any] = {c: np.array([getattr(r, c) for r in kept], dtype=np.int64) for c in _WHOLE}
     columns |= {c: np.array([getattr(r, c) for r in kept], dtype=np.float64) for c in _REAL}
@@ -128,7 +131,7 @@ def rows_of(ops: Ops) -> list[Row]:
 
 def flops(ops: Ops) -> float:
     """Return the FLOP of one pass on one chip: the sum of count x flop."""
-    return float(np.sum(ops.count * ops.flop))
+    return float((ops.count * ops.flop).sum())
 
 
 def gemm(
