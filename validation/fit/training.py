@@ -67,16 +67,20 @@ def data_of(rows: Sequence[Row]) -> Data:
         rows=rows,
         parts=blocks(rows),
         log_measured=np.log([r.measured or np.nan for r in rows]),
-        weight=np.array([counts[r.source] ** -0.25 * (0.6 if r.missing else 1.0) for r in rows]) * 2.0,
+        weight=np.array([counts[r.source] ** -0.25 * (0.4 if r.missing else 1.0) for r in rows]) * 2.0,
     )
 
 
-def names_of(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
-    """Return the eras and chip families that occur."""
-    return sorted({r.era.id for r in rows}), sorted({r.chip.family for r in rows})
+def names_of(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Return the code bases, eras and chip families that occur."""
+    return {
+        "kin": sorted({r.era.kin for r in rows}),
+        "era": sorted({r.era.id for r in rows}),
+        "family": sorted({r.chip.family for r in rows}),
+    }
 
 
-def unpack(x: Array, eras: Sequence[str], families: Sequence[str]) -> Parameters:
+def unpack(x: Array, names: Mapping[str, Sequence[str]]) -> Parameters:
     """Return the parameters at the point ``x`` of standardised deviations from the priors."""
     values = {}
     known = priors()
@@ -86,19 +90,21 @@ def unpack(x: Array, eras: Sequence[str], families: Sequence[str]) -> Parameters
             values[prior.name] = float(1.0 / (1.0 + np.exp(-logit)))
         else:
             values[prior.name] = float(prior.value * np.exp(prior.sd * z))
-    rest = x[len(known) :]
-    era = {name: float(effect_sd("era") * z) for name, z in zip(eras, rest, strict=False)}
-    family = {n: float(effect_sd("family") * z) for n, z in zip(families, rest[len(eras) :], strict=False)}
-    return Parameters(values=values, era=era, family=family)
+    at = len(known)
+    effects = {}
+    for kind, members in names.items():
+        effects[kind] = {m: float(effect_sd(kind) * z) for m, z in zip(members, x[at:], strict=False)}
+        at += len(members)
+    return Parameters(values=values, kin=effects["kin"], era=effects["era"], family=effects["family"])
 
 
 def fit(data: Data, keep: NDArray[np.bool_], *, start: Array | None = None) -> Array:
     """Return the most likely point given the rows in ``keep``."""
-    eras, families = names_of(data.rows)
-    size = len(priors()) + len(eras) + len(families)
+    names = names_of(data.rows)
+    size = len(priors()) + sum(len(members) for members in names.values())
 
     def residuals(x: Array) -> Array:
-        predicted = predict(data.parts, unpack(x, eras, families), len(data.rows))
+        predicted = predict(data.parts, unpack(x, names), len(data.rows))
         error = (np.log(predicted) - data.log_measured) / NOISE * data.weight
         error = np.where(keep, error, 0.0)
         # Cauchy's loss: a run that nothing explains loses its pull instead of bending every parameter.
@@ -117,34 +123,33 @@ def as_json(p: Parameters) -> dict[str, Any]:
     def short(d: Mapping[str, float]) -> dict[str, float]:
         return {k: float(f"{v:.5g}") for k, v in d.items()}
 
-    return {"values": short(p.values), "era": short(p.era), "family": short(p.family)}
+    return {"values": short(p.values), "kin": short(p.kin), "era": short(p.era), "family": short(p.family)}
 
 
 def seen(data: Data, keep: NDArray[np.bool_], p: Parameters) -> Parameters:
-    """Return ``p`` without the effects of eras and families that none of the rows in ``keep`` has."""
-    kept = [r for r, k in zip(data.rows, keep, strict=True) if k]
-    eras, families = names_of(kept)
-    return Parameters(
-        values=p.values,
-        era={k: v for k, v in p.era.items() if k in eras},
-        family={k: v for k, v in p.family.items() if k in families},
-    )
+    """Return ``p`` without the effects of code bases, eras and families that none of the rows in ``keep`` has."""
+    names = names_of([r for r, k in zip(data.rows, keep, strict=True) if k])
+
+    def only(effects: Mapping[str, float], kind: str) -> dict[str, float]:
+        return {k: v for k, v in effects.items() if k in names[kind]}
+
+    return Parameters(values=p.values, kin=only(p.kin, "kin"), era=only(p.era, "era"), family=only(p.family, "family"))
 
 
 def main(arguments: Sequence[str]) -> None:
     """Fit on the files named in ``arguments`` (default: what the project ships) and store the parameters."""
     paths = [Path(a) for a in arguments] or list(DEFAULTS)
     data = data_of(load(paths))
-    eras, families = names_of(data.rows)
+    names = names_of(data.rows)
     everything = np.ones(len(data.rows), dtype=bool)
     best = fit(data, everything)
-    final = unpack(best, eras, families)
+    final = unpack(best, names)
     groups = sorted({r.title for r in data.rows})
     left_out: dict[str, Any] = {}
     held = np.full(len(data.rows), np.nan)
     for group in groups:
         keep = np.array([r.title != group for r in data.rows])
-        p = seen(data, keep, unpack(fit(data, keep, start=best), eras, families))
+        p = seen(data, keep, unpack(fit(data, keep, start=best), names))
         left_out[group] = as_json(p)
         held[~keep] = predict(data.parts, p, len(data.rows))[~keep]
         error = held[~keep] / np.exp(data.log_measured[~keep]) - 1.0
@@ -175,7 +180,7 @@ def spreads(data: Data, error: Array, left_out: Mapping[str, Any]) -> dict[str, 
         if row.source == "vtrain":
             continue
         p = left_out[row.title]
-        new = row.chip.family not in p["family"] or row.era.id not in p["era"]
+        new = row.chip.family not in p["family"] or row.era.kin not in p["kin"]
         (unseen if new else missing if row.missing else known).append(abs(e))
 
     def robust(values: Sequence[float], fallback: float) -> float:

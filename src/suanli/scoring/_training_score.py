@@ -39,7 +39,7 @@ def scored_frame(rows: Sequence[Row], *, spread: str | None = None) -> tuple[pl.
         predicted[mine] = predict(_only(parts, mine), p, len(rows))[mine]
         for i in np.flatnonzero(mine):
             row = rows[i]
-            general = sigma_of(p, era=row.era.id, family=row.chip.family, missing=bool(row.missing))
+            general = sigma_of(p, era_id=row.era.id, family=row.chip.family, missing=bool(row.missing))
             sigma[i] = p.spread.get(spread, general) if spread else general
     half = Z80 * sigma
     frame = pl.DataFrame(

@@ -25,6 +25,8 @@ class Era:
 
     id: str
     name: str
+    kin: str
+    schedules: tuple[str, ...]
     first_year: int
     last_year: int
     attention: float
@@ -66,7 +68,9 @@ def _file() -> dict[str, Any]:
 def eras() -> tuple[Era, ...]:
     """Return all known eras."""
     rows = _file()["eras"]
-    return tuple(Era(**{_RENAMED.get(k, k): v for k, v in row.items()}) for row in rows)
+    return tuple(
+        Era(**{_RENAMED.get(k, k): tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows
+    )
 
 
 def era(name: str) -> Era:

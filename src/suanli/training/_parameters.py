@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from suanli.files import plain, read_yaml
 from suanli.kinds import Chip
-from suanli.training._eras import mature
+from suanli.training._eras import era, mature
 from suanli.training._step import Rates
 
 Array = NDArray[np.float64]
@@ -33,9 +33,10 @@ class Prior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """Values by name, effects (logarithms) by era and chip family, and the spread of errors by circumstance."""
+    """Values by name, effects (logarithms) by code base, era and family, and the spread of errors by circumstance."""
 
     values: Mapping[str, float]
+    kin: Mapping[str, float] = field(default_factory=dict)
     era: Mapping[str, float] = field(default_factory=dict)
     family: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
@@ -55,7 +56,7 @@ def priors() -> tuple[Prior, ...]:
 
 
 def effect_sd(kind: str) -> float:
-    """Return how far the effect of one "era" or "family" may lie from all others (spread of a logarithm)."""
+    """Return how far the effect of one "kin", "era" or "family" may lie from all others (spread of a logarithm)."""
     return float(_file()["effects"][kind]["sd"])
 
 
@@ -69,6 +70,7 @@ def parameters_of(data: Mapping[str, Any]) -> Parameters:
     known = prior_parameters()
     return Parameters(
         values={**known.values, **{k: float(v) for k, v in data.get("values", {}).items()}},
+        kin={k: float(v) for k, v in data.get("kin", {}).items()},
         era={k: float(v) for k, v in data.get("era", {}).items()},
         family={k: float(v) for k, v in data.get("family", {}).items()},
         spread={**known.spread, **{k: float(v) for k, v in data.get("spread", {}).items()}},
@@ -82,7 +84,7 @@ def fitted_parameters() -> Parameters:
     return parameters_of(fitted("training")["final"])
 
 
-def sigma_of(p: Parameters, *, era: str, family: str, missing: bool = False) -> float:
+def sigma_of(p: Parameters, *, era_id: str, family: str, missing: bool = False) -> float:
     """Return the standard deviation of the logarithm of measured over predicted step time.
 
     Wider for an era or chip family that no fitted run had, and where settings were defaulted.
@@ -91,7 +93,7 @@ def sigma_of(p: Parameters, *, era: str, family: str, missing: bool = False) -> 
     variance = s["base"] ** 2
     if missing:
         variance += s.get("missing", 0.0) ** 2
-    if era not in p.era or family not in p.family:
+    if era(era_id).kin not in p.kin or family not in p.family:
         variance += s.get("unseen", s["base"]) ** 2
     return float(variance**0.5)
 
@@ -116,7 +118,7 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
     narrow = {8: v["eight_bit"], 4: v["four_bit"]}.get(bits, 1.0)
     throttle = power_ratio(chip) ** -v["power"]
     family = float(np.exp(p.family.get(chip.family, 0.0))) * (1.0 if mature(chip.vendor) else v["younger"])
-    effect = np.array([p.era.get(one, 0.0) for one in eras])
+    effect = np.array([p.kin.get(era(one).kin, 0.0) + p.era.get(one, 0.0) for one in eras])
     return Rates(
         product=column(v["product"] * narrow * throttle * family),
         expert=column(v["expert"]),

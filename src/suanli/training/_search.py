@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -123,14 +123,25 @@ def search_space(
     memory_limit: float | None = None,
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
+    schedules: Sequence[str] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Found:
     """Return the best strategy of every layout of the whole space; an interruption (Ctrl-C) keeps what was found.
 
-    ``memory_limit`` in bytes a chip (default: the chip's own); ``pins`` and ``exact`` as for ``layouts``. Raises
+    ``memory_limit`` in bytes a chip (default: the chip's own); ``pins``, ``exact``, ``schedules`` as for ``layouts``
+    (default: the era's schedules). Raises
     InfeasibleError where no degrees fill the chips.
     """
-    of = space(f, n_chips=n_chips, batch=batch, seq=seq, domain=site.domain, pins=pins, exact=exact)
+    of = space(
+        f,
+        n_chips=n_chips,
+        batch=batch,
+        seq=seq,
+        domain=site.domain,
+        pins=pins,
+        exact=exact,
+        schedules=era.schedules if schedules is None else schedules,
+    )
     prepared = prepare_grid(site, f, of, seq=seq, era=era, precision=precision)
     room = memory_limit if memory_limit is not None else (site.chip.memory_bytes or np.inf)
     n = of.n_layouts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from suanli.errors import InfeasibleError
 from suanli.training._facts import Facts
-from suanli.training._strategy import Strategies
+from suanli.training._strategy import SCHEDULES, Strategies
 
 Array = NDArray[np.float64]
 
@@ -79,14 +79,17 @@ def layouts(
     domain: int,
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
+    schedules: Sequence[str] = SCHEDULES,
 ) -> list[Layout]:
-    """Return every layout of ``batch`` sequences over ``n_chips``; ``pins`` fixes degrees by name.
+    """Return every layout of ``batch`` sequences over ``n_chips``; ``pins`` fixes degrees by name,
+    ``schedules`` names the pipelines to consider.
 
     tp divides the heads and stays within four domains; pp takes at most one stage a layer; cp halves sequences;
     ep divides the experts and the ranks that hold them. Not ``exact``: as many of the chips are used as degrees in
     whole numbers can (nine tenths at least, where possible), and the batch is rounded to what data parallelism divides.
     """
     held = dict(pins or {})
+    offered = {SCHEDULES.index(name) for name in schedules}
     experts = int(f.experts[0])
     found: list[Layout] = []
     for tp, pp, cp in _model_degrees(f, n_chips=n_chips, seq=seq, domain=domain, pins=held, exact=exact):
@@ -99,7 +102,7 @@ def layouts(
                 if share % micro:
                     continue
                 for vpp, schedule in _schedules(int(f.layers[0]), pp, share // micro):
-                    if vpp == held.get("vpp", vpp):
+                    if vpp == held.get("vpp", vpp) and (schedule in offered or pp == 1):
                         found.append(Layout(tp, pp, vpp, dp, cp, ep, micro, schedule, share * dp))
     if exact or not found:
         return found
@@ -161,9 +164,12 @@ def space(
     domain: int,
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
+    schedules: Sequence[str] = SCHEDULES,
 ) -> Space:
     """Return every strategy of a model on ``n_chips``. Raises InfeasibleError where no degrees multiply to them."""
-    found = layouts(f, n_chips=n_chips, batch=batch, seq=seq, domain=domain, pins=pins, exact=exact)
+    found = layouts(
+        f, n_chips=n_chips, batch=batch, seq=seq, domain=domain, pins=pins, exact=exact, schedules=schedules
+    )
     if not found:
         fixed = ", ".join(f"{k} {v}" for k, v in (pins or {}).items())
         raise InfeasibleError(

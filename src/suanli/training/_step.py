@@ -17,6 +17,7 @@ from suanli.training._units import Units
 Array = NDArray[np.float64]
 
 _OPTIMIZER_BYTES = 42.0  # a weight: Adam reads 16 and writes 14, norm and scaling read 8, clearing writes 4
+_REGATHER = 0.5  # all-reduces: sequence parallelism gathers inputs again, half hidden (Korthikanti 2022, table 4)
 _HOST_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips of a node (estimated)
 
 
@@ -168,7 +169,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
         passes=r.passes_back * moves,
         recompute=again,
         launch=launch_b,
-        tp=(2.0 + 2.0 * full) * exposed_tp,
+        tp=(2.0 + 2.0 * full + _REGATHER * s.sequence_parallel) * exposed_tp,
         cp=(2.0 + full) * r.cp * t.cp,
         ep=(1.0 + full) * exposed_ep,
     )

@@ -210,8 +210,8 @@ def _core(
             chip,
             phase="prefill",
             batch=micro_batch + zero,
-            q_len=seq + zero,
-            kv_len=seq + zero,
+            q_len=seq / cp + zero,
+            kv_len=seq / cp + zero,
             n_heads=heads + zero,
             n_kv_heads=kv + zero,
             head_dim=width + zero,
@@ -222,7 +222,7 @@ def _core(
     full = fused(zero)
     if np.any(f.windowed > 0):
         full = (1.0 - f.windowed) * full + f.windowed * fused(f.window)
-    full = full / cp
+    full = full * cp  # a ring of cp blocks, causal work balanced over ranks
     if np.all(flash > 0):
         return full, 2.5 * full, zero
     squares = micro_batch * heads / cp + zero

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suanli import catalog
+from suanli.errors import InputError, UnknownNameError
+from suanli.training import (
+    PARTS,
+    Setting,
+    Step,
+    eras,
+    facts,
+    model_flop,
+    prior_parameters,
+    setting_of,
+    sigma_of,
+    step,
+    strategies,
+)
+
+PRIOR = prior_parameters()
+
+
+def setting(name: str = "llama-3.1-8b", chip: str = "h100-sxm", n: int = 64, **more: object) -> Setting:
+    given = {"seq_len": 8192, "global_batch": 128, "year": 2024, **more}
+    return setting_of(catalog.model(name), catalog.chip(chip), n, **given)  # type: ignore[arg-type]
+
+
+def run(where: Setting, **strategy: object) -> Step:
+    return step(where, strategies(**strategy), parameters=PRIOR)  # type: ignore[arg-type]
+
+
+def seconds(where: Setting, **strategy: object) -> float:
+    return float(run(where, **strategy).time.value[0])
+
+
+LAYOUTS = st.sampled_from(
+    [
+        {"tp": 1, "dp": 64, "sharding": "zero3"},
+        {"tp": 2, "dp": 32},
+        {"tp": 8, "dp": 8, "recompute": "full"},
+        {"tp": 4, "pp": 2, "dp": 8, "recompute": "selective"},
+        {"tp": 2, "pp": 4, "vpp": 2, "dp": 8, "tp_overlap": 1.0},
+        {"tp": 2, "cp": 4, "dp": 8},
+        {"pp": 8, "dp": 8, "schedule": "zero_bubble"},
+    ]
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(layout=LAYOUTS, factor=st.sampled_from([1.5, 4.0]))
+def test_faster_parts_never_make_a_slower_step(layout: dict[str, object], factor: float) -> None:
+    base = setting()
+    before = seconds(base, **layout)
+    site = base.site
+    wider = replace(
+        site,
+        inner=replace(site.inner, bandwidth=factor * site.inner.bandwidth),
+        outer=replace(site.outer, bandwidth=factor * site.outer.bandwidth),
+    )
+    assert seconds(replace(base, site=wider), **layout) <= before * (1 + 1e-9)
+    chip = site.chip
+    stronger = replace(chip, peak={k: factor * v for k, v in chip.peak.items()}, tdp_w=factor * (chip.tdp_w or 700.0))
+    assert seconds(replace(base, site=replace(site, chip=stronger)), **layout) < before
+    quicker = replace(chip, memory_bandwidth=factor * (chip.memory_bandwidth or 1.0))
+    assert seconds(replace(base, site=replace(site, chip=quicker)), **layout) <= before * (1 + 1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(layout=LAYOUTS, chip=st.sampled_from(["h100-sxm", "a100-80-sxm", "ascend910b3", "mi300x", "b200-sxm"]))
+def test_never_above_the_flop_peak(layout: dict[str, object], chip: str) -> None:
+    where = setting(chip=chip)
+    one = run(where, **layout)
+    flop = float(model_flop(where.facts, np.array([8192.0]))[0])
+    peak = where.site.chip.peak["bf16"]
+    assert one.tokens_per_s * flop / (64 * peak) == pytest.approx(one.mfu)
+    assert one.mfu < 0.9
+
+
+@settings(max_examples=15, deadline=None)
+@given(layout=LAYOUTS)
+def test_parts_add_up_to_the_step(layout: dict[str, object]) -> None:
+    one = run(setting(), **layout)
+    assert set(one.time.breakdown) == set(PARTS)
+    total = sum(float(v[0]) for v in one.time.breakdown.values())
+    assert total == pytest.approx(float(one.time.value[0]), rel=1e-12)
+    assert all(float(v[0]) >= -1e-12 for v in one.time.breakdown.values())
+    assert one.time.p10[0] < one.time.value[0] < one.time.p90[0]
+
+
+def test_work_is_conserved_over_layouts() -> None:
+    """Products take the same chip-seconds however they are laid out, up to the efficiency of smaller shapes."""
+    base = run(setting(), tp=1, dp=64).time.breakdown["products"][0]
+    for layout in ({"pp": 4, "dp": 16}, {"dp": 64, "recompute": "full"}, {"dp": 64, "sharding": "zero3"}):
+        assert run(setting(), **layout).time.breakdown["products"][0] == pytest.approx(base, rel=0.05)
+    assert run(setting(), tp=8, dp=8).time.breakdown["products"][0] > base
+
+
+def test_what_costs_time_does() -> None:
+    where = setting()
+    plain = {"tp": 2, "pp": 4, "dp": 8}
+    assert seconds(where, **plain, recompute="full") > seconds(where, **plain, recompute="none")
+    assert seconds(where, **plain, tp_overlap=1.0) < seconds(where, **plain)
+    assert seconds(where, **plain, dp_overlap=0.0) > seconds(where, **plain)
+    assert seconds(where, **plain, vpp=2) < seconds(where, **plain)
+    assert seconds(where, **plain, schedule="zero_bubble") < seconds(where, **plain)
+    assert seconds(where, **plain, offload=1.0) > seconds(where, **plain)
+
+
+def test_eight_bits_are_faster_and_old_eras_slower() -> None:
+    assert seconds(setting(precision="fp8"), dp=64) < seconds(setting(), dp=64)
+    old = setting(year=2021)
+    assert old.era.id == "megatron-2021"
+    assert seconds(old, tp=2, dp=32) > seconds(setting(), tp=2, dp=32)
+
+
+def test_interval_widens_for_what_no_run_had() -> None:
+    known = replace(
+        PRIOR, kin={"nemo": 0.0}, family={"hopper": 0.0}, spread={"base": 0.08, "unseen": 0.1, "missing": 0.05}
+    )
+    base = sigma_of(known, era_id="nemo-2025", family="hopper")
+    assert base == pytest.approx(0.08)
+    assert sigma_of(known, era_id="nemo-2025", family="new") == pytest.approx((0.08**2 + 0.1**2) ** 0.5)
+    assert sigma_of(known, era_id="nemo-2025", family="hopper", missing=True) > base
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ({"tp": 3, "dp": 8}, "tp 3 x pp 1 x dp 8 x cp 1 = 24, not 64 chips"),
+        ({"tp": 1, "dp": 64, "micro_batch": 3}, "does not divide by dp 64 x micro-batch 3"),
+        ({"tp": 64, "dp": 1}, "does not divide the 32 heads"),
+        ({"pp": 64, "dp": 1}, "more than the 32 layers"),
+        ({"ep": 4, "dp": 64}, "does not divide the 0 experts"),
+    ],
+)
+def test_impossible_strategies_say_why(strategy: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(setting(), **strategy)
+
+
+def test_odd_sequences_and_names_are_refused() -> None:
+    with pytest.raises(InputError, match="does not divide by 2 x cp 8"):
+        run(setting(seq_len=8200), cp=8, dp=8)
+    with pytest.raises(InputError, match="sharding 'zero9' is not one of none, zero1"):
+        strategies(sharding="zero9")
+    with pytest.raises(InputError, match="unknown part of a strategy 'tq'"):
+        strategies(tq=1)
+    with pytest.raises(InputError, match="tp 0 is below 1"):
+        strategies(tp=0)
+    with pytest.raises(UnknownNameError, match="fsdp2"):
+        setting(era_id="fsdp3")
+    for bad in ({"seq_len": 0}, {"global_batch": 0}, {"n": 0}):
+        with pytest.raises(InputError, match="below 1"):
+            setting(**bad)
+
+
+def test_every_era_runs_and_names_its_source() -> None:
+    times = {}
+    for one in eras():
+        assert one.source.count("http")
+        times[one.id] = seconds(setting(era_id=one.id), tp=2, dp=32)
+    assert times["megatron-2021"] > times["megatron-core"] > times["nemo-2026"]
+
+
+def test_experts_and_latent_attention_run() -> None:
+    where = setting("deepseek-v3", n=256, seq_len=4096, global_batch=1024)
+    one = run(where, pp=4, dp=64, ep=32)
+    assert one.time.breakdown["ep"][0] > 0
+    # 37 B of 671 B weights work on a token: far faster than a dense model of that size would be
+    assert facts(where.model).experts[0] == 256
+    assert one.mfu > 0.02
