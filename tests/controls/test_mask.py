@@ -48,7 +48,7 @@ def test_the_grid_says_what_single_rulings_say(ruleset: str) -> None:
     assert codes.shape == (len(CHIPS), len(SITES), len(OWNERS), len(ACTS), len(DAYS))
     assert codes.dtype == np.int8
     rng = random.Random(7)
-    for _ in range(250):
+    for _ in range(150):
         i, j, k, a, d = (rng.randrange(n) for n in codes.shape)
         owner = OWNERS[k]
         hq, parent = (owner, owner) if isinstance(owner, str) else owner

@@ -160,7 +160,7 @@ def test_an_answer_without_a_figure_is_the_answer_with_any(
     """A ruling that was sure without a figure stays the same whatever the figure turns out to be."""
     whole = Query(date=date, activity=activity, destination=to, supplier=supplier, chip="X", **figures)  # type: ignore[arg-type]
     blank = {name: "" if name.endswith("_hq") else None for name in forgotten}
-    less, full = screen(replace(whole, **blank)), screen(whole)
+    less, full = screen(replace(whole, **blank)), screen(whole)  # type: ignore[arg-type]
     if less.outcome != "UNDETERMINED":
         assert less.outcome == full.outcome
     if full.group in {"restricted", "open"}:
