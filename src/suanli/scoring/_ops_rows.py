@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,20 @@ SIZES: Mapping[str, tuple[str, ...]] = {
     "stream": ("num_tokens", "n"),
 }
 """Columns that a row of each kind of operator needs."""
+
+GROUP: tuple[str, ...] = ("chip", "op", "dtype", "kv_dtype", "gemm_dtype", "direction", "kernel")
+"""Columns that rows of one piece of work share."""
+
+SHAPE: tuple[str, ...] = (
+    *dict.fromkeys(name for names in SIZES.values() for name in names),
+    "window",
+    "moe_tp_size",
+    "moe_ep_size",
+    "skew",
+)
+"""Columns that make a shape; with op and dtype they decide its fold."""
+
+FOLDS = 5
 
 _STREAMS: Mapping[str, tuple[float, float]] = {
     "rmsnorm": (2.0, 4.0),
@@ -89,3 +104,12 @@ def normal(frame: pl.DataFrame) -> pl.DataFrame:
         moe_ep_size=pl.col("moe_ep_size").fill_null(1.0),
         kernel=pl.concat_str(pl.col("framework").fill_null(""), pl.lit("/"), pl.col("kernel_source").fill_null("")),
     )
+
+
+def with_fold(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a ``normal`` table with the column ``fold``: sha256 of op, dtype and shape, modulo five."""
+    shapes = frame.select("op", "dtype", *SHAPE).unique(maintain_order=True)
+    text = shapes.select(pl.concat_str(pl.all().cast(pl.String).fill_null(""), separator="|").alias("text"))["text"]
+    folds = [int.from_bytes(hashlib.sha256(t.encode()).digest()[:4], "big") % FOLDS for t in text]
+    found = shapes.with_columns(pl.Series("fold", folds, dtype=pl.Int8))
+    return frame.join(found, on=["op", "dtype", *SHAPE], how="left", nulls_equal=True, maintain_order="left")

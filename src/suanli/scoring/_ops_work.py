@@ -12,7 +12,7 @@ from suanli.kinds import Chip
 from suanli.scoring._ops_rows import Operator, stream_cost
 from suanli.silicon._attention_work import attention_work, mla_module_work, mla_work
 from suanli.silicon._formats import format_of
-from suanli.silicon._gemm_work import gemm_work
+from suanli.silicon._gemm_work import gemm_work, missing
 from suanli.silicon._laws import Work
 from suanli.silicon._memory import streamed
 from suanli.silicon._mla import DEEPSEEK
@@ -65,7 +65,9 @@ def work_of(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) ->
         moved, spent = stream_cost(group.op)
         numbers = column("num_tokens") * column("n")
         size = 2.0 * moved * numbers
-        return streamed(chip, unit_of(chip), size, size, spent * numbers)
+        unit = unit_of(chip)
+        missed = size if operator.law == "embedding" else missing(size, size, unit.cache)
+        return streamed(chip, unit, size, missed, spent * numbers)
     form = format_of(group.dtype)
     if operator.kind == "gemm":
         return gemm_work(chip, form, m=column("m"), n=column("n"), k=column("k"), batch=np.ones(rows.height))

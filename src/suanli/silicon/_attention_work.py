@@ -142,6 +142,7 @@ def _work(
         cache=size * idle / unit.cache_rate,
         vector=scored * idle / (_EXP_RATE * unit.cores * unit.clock),
         power=energy_time(unit, 2.0 * batch * heads * pairs * width, BITS[form.rate]),
+        roofline=np.maximum(2.0 * batch * heads * pairs * width / peak_rate(chip, form.rate), size / unit.bandwidth),
         launch=1e3 / unit.clock,
         features=_features(unit, q_len, reach, batch * groups, packed, width, waves, split, size, missed),
     )
@@ -221,6 +222,8 @@ def mla_module_work(
         cache=core.cache + size / unit.cache_rate,
         vector=core.vector,
         power=core.power + energy_time(unit, 2.0 * tokens * numbers, BITS[products.rate]),
+        roofline=core.roofline
+        + np.maximum(2.0 * tokens * numbers / peak_rate(chip, products.rate), size / unit.bandwidth),
         launch=core.launch,
         features=core.features,
     )

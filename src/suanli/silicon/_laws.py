@@ -32,7 +32,7 @@ class Work:
     ``compute``: tiles in waves at the format's peak; ``memory``: bytes beyond the cache at the memory's bandwidth;
     ``cache``: all bytes at the last cache's rate; ``vector``: exponentials and other work beside the matrix units;
     ``power``: the energy of the multiplications over the chip's power limit, which lowers clocks in sustained work;
-    ``launch``: one thousand cycles.
+    ``roofline``: the longer of true FLOP at peak and all bytes at the memory's bandwidth; ``launch``: 1,000 cycles.
     """
 
     compute: Array
@@ -40,6 +40,7 @@ class Work:
     cache: Array
     vector: Array
     power: Array
+    roofline: Array
     launch: float
     features: Mapping[str, Array]
 

@@ -13,7 +13,9 @@ from suanli.silicon._unit import energy_time, unit_of
 
 Array = NDArray[np.float64]
 
-_ROWS = 64.0  # rows to which an expert's share of tokens is padded
+_ROWS = 16.0  # rows to which an expert's share of tokens is padded
+_RANGE = 200.0  # largest over smallest load where there are fewer rows than experts
+_PILED = 1.0 / 16.0  # mean load of an expert below which one chip has all rows
 _FULLEST = 0.8  # share of all tokens that the most popular expert may take, in the measured tables' routing
 
 
@@ -21,32 +23,34 @@ def routed(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Array
     """Return, for the most loaded of ``ep`` chips, the rows it computes and the experts it wakes.
 
     Balanced (``skew`` 0): every chip has its share. Else the loads of experts are independent draws with density
-    x^-skew between 1 and 0.8 tokens, scaled to the sum of all rows, and the fullest chip is the largest of ``ep``
-    sums of them: mean + deviation x expected maximum of ep normal draws.
+    x^-skew (between 1 and 0.8 tokens; with fewer rows than experts, over a range of 200), scaled to the sum of all
+    rows and rounded; the fullest chip is the largest of ``ep`` sums of them. With very few rows it has them all.
     """
     local = n_experts / ep
     total = tokens * top_k
+    mean_load = total / n_experts
     even_rows = total / ep
-    even_awake = np.minimum(local, np.maximum(even_rows, 1.0))
-    top = np.maximum(_FULLEST * tokens, 2.0)
+    top = np.where(mean_load > 1.0, np.maximum(_FULLEST * tokens, 2.0), _RANGE)
     mean, square = _moment(top, skew, 1.0), _moment(top, skew, 2.0)
     deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    normal = np.sqrt(2.0 * np.log(np.maximum(ep, 1.0))) * np.where(
-        ep > 1, 1.0 - 0.35 / np.log2(np.maximum(ep, 2.0) + 1.0), 0.0
-    )
-    fullest = np.minimum(local * mean + deviation * np.sqrt(local) * normal, np.maximum(local * top, 1.0))
-    rows = np.minimum(total * fullest / (n_experts * mean), np.minimum(total, tokens * local))
-    # An expert whose draw is below half a row gets none.
-    scale = total / (n_experts * mean)
-    seen = 1.0 - np.log(np.clip(0.5 / scale, 1.0, top)) / np.log(top)
-    awake = np.clip(
-        local * seen * np.where(ep > 1, 1.15, 1.0),
-        np.minimum(np.minimum(total, local), top_k),
-        np.minimum(local, total),
-    )
-    rows = np.maximum(rows, np.minimum(awake, total))
+    fullest = np.minimum(mean + deviation / np.sqrt(local) * _largest(ep), top)
+    piled = 1.0 + (ep - 1.0) * np.minimum(1.0, _PILED / mean_load)
+    rows = np.minimum(even_rows * np.maximum(fullest / mean, piled), np.minimum(total, tokens * local))
+    # An expert whose load rounds to nothing stays asleep.
+    many = 1.0 - np.log(np.clip(0.5 * mean / mean_load, 1.0, top)) / np.log(top)
+    few = mean_load / (1.0 + 0.9 * mean_load)
+    awake = local * np.minimum(np.where(mean_load > 1.0, many, few) * piled, 1.0)
+    awake = np.clip(awake, 1.0, np.minimum(local, total))
     skewed = skew > 0.0
-    return np.where(skewed, rows, even_rows), np.where(skewed, np.maximum(awake, 1.0), even_awake)
+    even_awake = np.clip(even_rows, 1.0, local)
+    return np.where(skewed, np.maximum(rows, awake), even_rows), np.where(skewed, awake, even_awake)
+
+
+def _largest(draws: Array) -> Array:
+    """Return about the expected largest of so many standard normal draws (0 for one)."""
+    several = np.maximum(draws, 2.0)
+    out: Array = np.where(draws > 1.0, np.sqrt(2.0 * np.log(several)) * (1.0 - 0.35 / np.log2(several + 1.0)), 0.0)
+    return out
 
 
 def _moment(top: Array, skew: Array, power: float) -> Array:
@@ -93,6 +97,7 @@ def moe_work(
         cache=size / unit.cache_rate,
         vector=np.zeros_like(size),
         power=energy_time(unit, 2.0 * rows * matrices * hidden * width, BITS[form.rate]),
+        roofline=np.maximum(2.0 * rows * matrices * hidden * width / peak_rate(chip, form.rate), size / unit.bandwidth),
         launch=1e3 / unit.clock,
         features={
             "each": np.log2(np.clip(each, 1.0, 16384.0)) / 4.0 - 1.5,

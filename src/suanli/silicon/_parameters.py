@@ -65,15 +65,15 @@ def final() -> Parameters:
     return parameters_from(raw["final"], raw["laws"])
 
 
-def parameters_from(values: Mapping[str, Sequence[float]], laws: Mapping[str, Any]) -> Parameters:
+def parameters_from(values: Mapping[str, Sequence[float]], laws: Mapping[str, Any], *, without: str = "") -> Parameters:
     """Return the set whose coefficients are ``values`` (by law) under the columns and spreads of ``laws``.
 
-    Raises InputError where columns and values differ in number.
+    The chip ``without`` counts as not measured. Raises InputError where columns and values differ in number.
     """
-    return {name: _stored(name, numbers, laws[name]) for name, numbers in values.items()}
+    return {name: _stored(name, numbers, laws[name], without) for name, numbers in values.items()}
 
 
-def _stored(name: str, values: Sequence[float], law: Mapping[str, Any]) -> Stored:
+def _stored(name: str, values: Sequence[float], law: Mapping[str, Any], without: str) -> Stored:
     """Return one law; a column is "part|group|feature", a group "" is pooled over all chips and software."""
     columns = law["columns"]
     if len(columns) != len(values):
@@ -83,14 +83,15 @@ def _stored(name: str, values: Sequence[float], law: Mapping[str, Any]) -> Store
         part, group, feature = column.split("|")
         if value:
             groups.setdefault(group, {}).setdefault(part, {})[feature] = float(value)
+    measured = {chip: family for chip, family in law["chips"].items() if chip != without}
     return Stored(
         pooled=groups.pop("", {}),
         shifts=groups,
         sharpness=float(law["sharpness"]),
         sigma=law["sigma"],
         sigma_new=law["sigma_new"],
-        chips=frozenset(law["chips"]),
-        families=frozenset(law["families"]),
+        chips=frozenset(measured),
+        families=frozenset(measured.values()),
     )
 
 
@@ -109,7 +110,11 @@ def law_for(
     interval widens at each step. Raises InputError for an operator that the parameters do not know.
     """
     stored = stored_law(final() if parameters is None else parameters, op, dtype)
-    weights = shift_weights(chip, dtype, kv_dtype=kv_dtype, kernel=kernel)
+    return law_of(stored, chip, shift_weights(chip, dtype, kv_dtype=kv_dtype, kernel=kernel))
+
+
+def law_of(stored: Stored, chip: Chip, weights: Mapping[str, float]) -> Law:
+    """Return the ``stored`` law on ``chip`` with the shifts that ``weights`` names."""
     found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
     return Law(stored.pooled, stored.sharpness, _sigma(stored, chip)).shifted(found)
 
@@ -142,7 +147,7 @@ def shift_weights(
     "framework/kernel" or a framework alone.
     """
     unit = unit_of(chip)
-    out = {f"kind:{unit.kind}": 1.0}
+    out = {f"kind:{unit.kind}": 1.0, f"format:{format_of(dtype).name}": 1.0}
     if unit.like:
         out[f"family:{unit.like}"] = HEIR
     out[f"family:{unit.family}"] = 1.0
@@ -151,6 +156,10 @@ def shift_weights(
         out[f"framework:{framework}"] = 1.0
         if name:
             out[f"kernel:{kernel}"] = 1.0
+            # One name may stand for different code on another architecture.
+            out[f"kernel:{kernel}@{unit.family}"] = 1.0
+            if unit.like:
+                out[f"kernel:{kernel}@{unit.like}"] = HEIR
     if kv_dtype and format_of(kv_dtype).activation != format_of(dtype).activation:
         out[f"kv:{format_of(kv_dtype).name}"] = 1.0
     return out
