@@ -67,6 +67,12 @@ SPELLINGS = [
     ("Qwen3-235B-A22B-Instruct-2507-FP8", "qwen3-235b-a22b", "fp8"),
     ("Llama 3.1 405B", "llama-3.1-405b", ""),
     ("gptj-99", "gpt-j-6b", ""),
+    ("Qwen2.5-Coder-32B-Instruct-AWQ", "qwen2.5-32b", "int4"),
+    ("DeepSeek-R1-Distill-Qwen-7B", "qwen2.5-7b", ""),
+    ("llama2-70b-interactive-99.9", "llama-2-70b", ""),
+    ("nvidia/DeepSeek-R1-0528-NVFP4-v2", "deepseek-r1", "fp4"),
+    ("Llama-4-Maverick-17B-128E-Instruct-FP8", "llama-4-maverick", "fp8"),
+    ("moonshotai/Kimi-K2-Thinking", "kimi-k2.5", ""),
 ]
 
 TINY = {

@@ -51,7 +51,9 @@ def read_name(text: str, names: Mapping[str, str], known: Mapping[str, str]) -> 
     words, formats = _words(tail), reading()["formats"]
     fmt = next((formats[w] for w in words if w in formats), "")
     kept = [w for w in words if w not in formats]
-    found = _longest(kept, names)
+    found = _longest(kept, names) or _longest([w for w in kept if w not in reading()["tuning"]], names)
+    if found is None and "(" in plain and (bare := re.sub(r"\(.*?\)", " ", plain).strip()):
+        found = _longest([w for w in _words(bare) if w not in formats], names)  # a remark beside the name
     if found is None:
         raise unknown_name("model", text, [*known, *known.values()])
     model, unread = found
