@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from suanli.design import best_dataflow, gemm_cycles, tile_cycles
+from suanli.design import DATAFLOWS, best_dataflow, gemm_cycles, tile_cycles
 from suanli.errors import InputError
 
 
@@ -14,8 +14,8 @@ def step_output_stationary(
 ) -> tuple[np.ndarray, int]:
     """Multiply on a stepped array that holds outputs; return the product and the cycle in which the last result left.
 
-    Tile t enters PE (i, j) at start_t + i + j with one operand pair a cycle. A finished column shifts out of the bottom, one result
-    a cycle: with a second set of result registers while the next tile runs, else before it starts.
+    Tile t enters PE (i, j) at start_t + i + j with one operand pair a cycle. A finished column shifts out of the
+    bottom, one result a cycle: with a second set of result registers while the next tile runs, else before it starts.
     """
     (m, k), n = a.shape, b.shape[1]
     c = np.zeros((m, n))
@@ -81,7 +81,7 @@ def step_weight_stationary(a: np.ndarray, b: np.ndarray, rows: int, cols: int) -
 
 
 def test_the_published_check_of_one_tile() -> None:
-    # 16 x 16 output-stationary tile, K = 64: K + 2n - 2 + n = 110 cycles, as the generated array took in RTL simulation.
+    # 16 x 16 output-stationary tile, K = 64: K + 2n - 2 + n = 110 cycles, as a generated array took in simulation.
     assert tile_cycles(16, 16, 64)[0] == 110
     assert gemm_cycles(16, 16, 64, rows=16, cols=16).cycles[0] == 110
     assert gemm_cycles(16, 16, 64, rows=16, cols=16, double_buffer=False).cycles[0] == 110
@@ -115,8 +115,8 @@ def test_input_stationary_is_weight_stationary_of_the_transpose() -> None:
 def test_no_mapping_beats_the_array() -> None:
     rng = np.random.default_rng(0)
     m, n, k = (rng.integers(1, 5000, 500) for _ in range(3))
-    for dataflow in ("output", "weight", "input"):
-        found = gemm_cycles(m, n, k, rows=128, cols=64, dataflow=dataflow)  # type: ignore[arg-type]
+    for dataflow in DATAFLOWS:
+        found = gemm_cycles(m, n, k, rows=128, cols=64, dataflow=dataflow)
         assert np.all(found.utilisation <= 1.0)
         assert np.all(found.cycles >= m * n * k / (128 * 64))
     best, which = best_dataflow(m, n, k, rows=128, cols=64)

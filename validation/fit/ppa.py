@@ -1,8 +1,8 @@
 """Fit the multipliers of the area and power constants on published dies, each within its sourced range.
 
 Run ``python -m validation.fit.ppa [FILE...]``; without files it takes ``validation/data/ppa``. A multiplier's prior is
-log-normal around 1 with the width of its constant's own range, so that few dies can only nudge what physics says. Each chip
-is also left out once: those parameters judge it, and its error there makes the intervals.
+log-normal around 1 with the width of its constant's own range, so that few dies can only nudge what physics says.
+Each chip is also left out once: those parameters judge it, and its error there makes the intervals.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def prior_sigma(name: str) -> float:
 
 
 def residuals(x: np.ndarray, names: Sequence[str], rows: Rows) -> np.ndarray:
-    """Return the residuals (in standard deviations) of areas, powers and priors for each row of ``x``: (n, residuals)."""
+    """Return the residuals (in standard deviations) of areas, powers and priors, a row for each row of ``x``."""
     multipliers = dict(zip(names, np.exp(x.T), strict=True))
     out = [v / prior_sigma(n) for n, v in zip(names, x.T, strict=True)]
     for row, spec in rows:
@@ -87,7 +87,7 @@ def _naive(rows: Rows) -> dict[str, float]:
 
 
 def left_out_errors(rows: Rows, left: Mapping[str, Any]) -> dict[str, float]:
-    """Return the log-sigmas of area and power that the left-out errors imply (robust: 80 % quantile over its normal)."""
+    """Return the log-sigmas of area and power that left-out errors imply (their 80 % quantile over a normal's)."""
     area, power = [], []
     for row, spec in rows:
         a, w = (float(v[0]) for v in predicted(spec, left[str(row["id"])]["multipliers"]))
@@ -96,6 +96,10 @@ def left_out_errors(rows: Rows, left: Mapping[str, Any]) -> dict[str, float]:
         if number(row, "tdp_w"):
             power.append(abs(math.log(w / number(row, "tdp_w"))))  # type: ignore[operator]
     return {"area": float(np.quantile(area, 0.8)) / Z80, "tdp": float(np.quantile(power, 0.8)) / Z80}
+
+
+def _label(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -119,8 +123,7 @@ def main(arguments: Sequence[str]) -> None:
         "left_out": left,
         "groups_of": "chip: the row's id, or its name, in lower case",
         "groups": {str(r["id"]): [str(r["id"]).casefold(), str(r["name"]).casefold()] for r, _ in rows},
-        "fitted_on": {str(f.relative_to(ROOT)) if f.is_relative_to(ROOT) else f.name: hashlib.sha256(f.read_bytes()).hexdigest()
-                      for f in files},
+        "fitted_on": {_label(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     })  # fmt: skip
     print("final", final)

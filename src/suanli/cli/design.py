@@ -355,7 +355,7 @@ def _evaluated(
     out.print(found.title or found.spec.name)
     out.print(_summary_table(whole, terms))
     for a in found.assumptions:
-        out.print(f"  {a.field}: {a.text} [{a.source.kind}; {a.source.ref}]")
+        out.print(f"  {a.field}: {a.text} ({a.source.kind}; {a.source.ref})")
     for flag in whole.flags:
         out.print(f"cannot be built: {flag.text}")
     for act, r in ruled.items():

@@ -53,7 +53,7 @@ class DesignSpec:
     cache: bool = False
     clock: Any = 1.4e9
     memory: str = "hbm3"
-    memory_sites: Any = 4
+    memory_sites: Any = 2
     spare_sites: Any = 0
     site_bandwidth: Any = None
     site_capacity: Any = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec
@@ -28,22 +29,23 @@ def gross_dies(area: Array, c: Constants) -> Array:
     return out
 
 
-def block_yield(area: Array, defects: Array, cluster: Array) -> Array:
+def block_yield(area: Array, defects: ArrayLike, cluster: ArrayLike) -> Array:
     """Return the share of blocks of ``area`` without a killing defect: negative binomial (1 + A D / a)^-a."""
-    out: Array = (1.0 + area * defects / cluster) ** (-cluster)
+    d, a = np.asarray(defects, dtype=np.float64), np.asarray(cluster, dtype=np.float64)
+    out: Array = (1.0 + area * d / a) ** (-a)
     return out
 
 
-def binomial_tail(n: Array, spare: Array, p: Array) -> Array:
+def binomial_tail(n: ArrayLike, spare: ArrayLike, p: ArrayLike) -> Array:
     """Return P(at most ``spare`` of ``n`` cores are broken) where each works with probability ``p``.
 
     Sum over k = 0..spare of C(n, k) (1 - p)^k p^(n - k): the regularised incomplete beta function I_p(n - k, k + 1).
     """
     from scipy.special import betainc
 
-    n, spare, p = np.broadcast_arrays(np.asarray(n, float), np.asarray(spare, float), np.asarray(p, float))
-    whole = spare >= n
-    value = betainc(np.where(whole, 1.0, n - spare), spare + 1.0, p)
+    made, may, works = np.broadcast_arrays(*[np.asarray(v, dtype=np.float64) for v in (n, spare, p)])
+    whole = may >= made
+    value = betainc(np.where(whole, 1.0, made - may), may + 1.0, works)
     return np.where(whole, 1.0, value)
 
 

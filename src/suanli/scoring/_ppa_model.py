@@ -26,8 +26,9 @@ DENSITY_TOP: Mapping[str, float] = {
 def predicted(spec: DesignSpec, multipliers: Mapping[str, Any]) -> tuple[Array, Array]:
     """Return (area of one die in mm², package power in W) of ``spec`` with the constants scaled by ``multipliers``.
 
-    Multipliers may be arrays of one length: the results have it too. The power is the geometric mean of what the silicon burns
-    at a design load and of what packages of that area are given (tdp.density): a published power is a choice between them.
+    Multipliers may be arrays of one length: the results have it too. The power is the geometric mean of what the
+    silicon burns at a design load and of what packages of that area are given (tdp.density): a published power is a
+    choice between them.
     """
     c: Constants = calibrated(mids(), {k: np.reshape(v, (-1, 1)) for k, v in multipliers.items()})
     areas = die_areas(spec, c)

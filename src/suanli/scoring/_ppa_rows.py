@@ -12,8 +12,10 @@ from suanli.design import SERDES, DesignSpec
 from suanli.errors import InputError
 
 MB, KB = 1e6, 1e3
-GPU_MAKERS = ("nvidia", "amd", "instinct", "geforce", "radeon", "quadro", "tesla v", "tesla t", "biren", "moore threads",
-              "metax", "hygon", "intel arc", "data center gpu")  # fmt: skip
+GPU_MAKERS = (
+    "nvidia", "amd", "instinct", "geforce", "radeon", "quadro", "tesla v", "tesla t", "biren", "moore threads", "metax",
+    "hygon", "intel arc", "data center gpu",
+)  # fmt: skip
 INPUTS: tuple[str, ...] = (
     "name", "year", "foundry_node", "n_logic_dies", "clock_mhz", "mac_fp16_bf16_total", "mac_int8_total",
     "peak_fp16_tflops", "peak_int8_fp8_tops", "vector_fp32_tflops", "sram_mb_total", "sram_detail", "n_hbm_stacks",
@@ -24,9 +26,9 @@ INPUTS: tuple[str, ...] = (
 _NODES: tuple[tuple[str, str], ...] = (
     (r"n\+[12]|smic", "SN2"),
     (r"n7\+", "N7P"),
-    (r"n?16(?:ff|nm| nm)?|14 ?nm|14lpp", "N16"),
-    (r"12 ?nm|12ff|12lp|n12", "N12"),
-    (r"10 ?nm|8 ?nm|8lpp|\b8n\b", "S8"),
+    (r"(?<!\d)16(?:ff| ?nm)|n16|(?<!\d)14 ?nm|14lpp", "N16"),
+    (r"(?<!\d)12 ?nm|12ff|12lp|n12", "N12"),
+    (r"(?<!\d)(?:10|8) ?nm|8lpp|\b8n\b", "S8"),
     (r"n6|(?<!\d)6 ?nm", "N6"),
     (r"n3|(?<!\d)3 ?nm", "N3"),
     (r"4n|n4|(?<!\d)4 ?nm", "N4"),
@@ -96,8 +98,8 @@ _SEGMENT = re.compile(
 def memories(detail: str, total: float | None, style: str) -> Memories:
     """Return the on-chip memory that ``detail`` ("40 L2 active (48 on die) + 108x192 KB L1") describes.
 
-    A size without a unit is in MB. "(48 on die)" replaces what it follows. What ``total`` (MB) has beyond the parts is of
-    unknown kind. Repeated sizes ("64x128 KB") and VMEM lie in cores; A GPU's L2 is tagged; a last cache behind it
+    A size without a unit is in MB. "(48 on die)" replaces what it follows. What ``total`` (MB) has beyond the parts
+    is of unknown kind. Repeated sizes ("64x128 KB") and VMEM lie in cores; A GPU's L2 is tagged; a last cache behind it
     (L3, Infinity Cache) is as dense as software-managed memory.
     """
     sums = {"local": 0.0, "shared": 0.0, "cache": 0.0, "registers": 0.0}
@@ -144,8 +146,8 @@ def host_of(text: str) -> tuple[str, int]:
 def memory_of(row: Mapping[str, Any]) -> tuple[str, float, float | None]:
     """Return (technology, sites made, bandwidth a sold site in B/s) of a whole package.
 
-    HBM sites lie on two opposite edges: an odd count of three or more has one more made. DRAM channels of 32 bits are counted
-    from a stated bus width, else from the bandwidth.
+    HBM sites lie on two opposite edges: an odd count of three or more has one more made. DRAM channels of 32 bits
+    are counted from a stated bus width, else from the bandwidth.
     """
     text = str(row.get("hbm_type") or "").casefold()
     rate = (number(row, "mem_bw_gbs") or 0.0) * 1e9
@@ -198,7 +200,8 @@ def spec_of(row: Mapping[str, Any]) -> DesignSpec:
         formats=_formats(wide, narrow, style), vector_lanes=lanes * one / cores,
         scratchpad=local * one / cores, registers=registers * one / cores, shared_sram=(shared + cache) / dies,
         cache=cache > shared, clock=clock, memory=memory, memory_sites=math.ceil(sites / dies - 1e-9),
-        site_bandwidth=bandwidth, lanes=links / dies, lane_rate=lane_rate, short_reach=short, host=host, host_lanes=host_lanes / dies,
+        site_bandwidth=bandwidth, lanes=links / dies, lane_rate=lane_rate, short_reach=short, host=host,
+        host_lanes=host_lanes / dies,
         package="organic" if memory == "none" or not memory.startswith("hbm") else "cowos-s",
     )  # fmt: skip
 

@@ -24,9 +24,9 @@ def score(files: Sequence[Path]) -> Scored:
     """Return predictions beside the published areas (mm² of one die) and powers (W) in ``files``.
 
     Metrics: ``die_area`` for published and die-shot areas at N7 to N4, ``die_area_other`` for the rest,
-    ``die_area_bound`` where only an upper bound is known, ``tdp``. Area, transistors, power and notes are never read for a prediction. A chip
-    that took part in fitting is judged by the parameters fitted without it. Raises InputError for a file without the
-    columns of a chip.
+    ``die_area_bound`` where only an upper bound is known, ``tdp``. Area, transistors, power and notes are never read
+    for a prediction. A chip that took part in fitting is judged by the parameters fitted without it. Raises
+    InputError for a file without the columns of a chip.
     """
     import polars as pl
 
