@@ -67,6 +67,10 @@ SPELLINGS = [
     ("Qwen3-235B-A22B-Instruct-2507-FP8", "qwen3-235b-a22b", "fp8"),
     ("Llama 3.1 405B", "llama-3.1-405b", ""),
     ("gptj-99", "gpt-j-6b", ""),
+    ("GPT-13B", "gpt3-13b", ""),
+    ("GPT-1.3B", "gpt3-1.3b", ""),
+    ("LLAMA31_405B", "llama-3.1-405b", ""),
+    ("qwen25-72b", "qwen2.5-72b", ""),
     ("Qwen2.5-Coder-32B-Instruct-AWQ", "qwen2.5-32b", "int4"),
     ("DeepSeek-R1-Distill-Qwen-7B", "qwen2.5-7b", ""),
     ("llama2-70b-interactive-99.9", "llama-2-70b", ""),
@@ -133,7 +137,7 @@ def test_every_model_of_the_shipped_runs_resolves() -> None:
         assert resolve_model(name).id
 
 
-@pytest.mark.parametrize("name", ["Llama-5-900B", "deepseek-r7", "", "gpt-oss-121b"])
+@pytest.mark.parametrize("name", ["Llama-5-900B", "deepseek-r7", "", "gpt-oss-121b", "llama-3.18b", "qwen2-57b"])
 def test_unknown_models_are_refused(name: str) -> None:
     with pytest.raises(UnknownNameError):
         resolve_model(name)

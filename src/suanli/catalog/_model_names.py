@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,8 +34,28 @@ def reading() -> dict[str, Any]:
 
 
 def squeeze(text: str) -> str:
-    """Return ``text`` in lower case with letters and digits only."""
-    return re.sub(r"[^a-z0-9]", "", text.casefold())
+    """Return ``text`` in lower case with letters and digits only.
+
+    Between digits a point becomes "p" and any other separator "x": 1.3B is not 13B, nor Qwen2-57B Qwen2.5-7B.
+    """
+    return _join(_words(text))
+
+
+def with_pointless(names: Mapping[str, str]) -> dict[str, str]:
+    """Return ``names`` with spellings without points beside them ("llama31x8b", "llama3x1x8b"), where they are free."""
+    out = dict(names)
+    for other in ("", "x"):
+        without: dict[str, set[str]] = {}
+        for key, model in names.items():
+            without.setdefault(re.sub(r"(?<=\d)p(?=\d)", other, key), set()).add(model)
+        for key, models in without.items():
+            if len(models) == 1:
+                out.setdefault(key, *models)
+    return out
+
+
+def _join(words: Sequence[str]) -> str:
+    return re.sub(r"(?<=\d) (?=\d)", "x", " ".join(words)).replace(" ", "")
 
 
 def read_name(text: str, names: Mapping[str, str], known: Mapping[str, str]) -> ModelResolution:
@@ -61,9 +81,9 @@ def read_name(text: str, names: Mapping[str, str], known: Mapping[str, str]) -> 
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of ``text``; a version's point or underscore between digits stays inside its word."""
+    """Return the words of ``text``; a version's point between digits, or underscore ("llama3_1-8b"), becomes "p"."""
     plain = text.casefold().replace("(", " ").replace(")", " ")
-    plain = re.sub(r"(?<=\d)[._](?=\d)", "p", plain)
+    plain = re.sub(r"(?<=\d)(\.|_(?=\d(?![\db])))(?=\d)", "p", plain)
     return [w for w in re.split(r"[^a-z0-9]+", plain) if w]
 
 
@@ -80,12 +100,11 @@ def _longest(words: list[str], names: Mapping[str, str]) -> tuple[str, tuple[str
     size = len(words)
     for length in range(size, 0, -1):
         for start in range(size - length + 1):
-            key = "".join(words[start : start + length])
-            for spelled in (key, key.replace("p", ""), re.sub(r"(?<=\d)p(?=\d)", "", key)):
-                if spelled in names:
-                    rest = (*words[:start], *words[start + length :])
-                    if all(_harmless(w) for w in rest):
-                        return names[spelled], rest
+            key = _join(words[start : start + length])
+            if key in names:
+                rest = (*words[:start], *words[start + length :])
+                if all(_harmless(w) for w in rest):
+                    return names[key], rest
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from suanli.catalog._folder import DATA, user_folder
 from suanli.catalog._hf import from_config
-from suanli.catalog._model_names import ModelResolution, read_name, squeeze
+from suanli.catalog._model_names import ModelResolution, read_name, squeeze, with_pointless
 from suanli.errors import InputError, nearest
 from suanli.files import read_text
 from suanli.kinds import Model
@@ -65,7 +65,7 @@ def _spellings(folder: Path | None) -> Mapping[str, str]:
     for name, (_, aliases) in presets.items():
         for alias in aliases:
             out.setdefault(squeeze(alias), name)
-    return out
+    return with_pointless(out)
 
 
 @cache
