@@ -2,6 +2,7 @@
 
 from suanli.silicon._attention import attention_time
 from suanli.silicon._conv import convolution_time
+from suanli.silicon._formats import rate_of
 from suanli.silicon._gemm import gemm_time
 from suanli.silicon._memory import elementwise_time, embedding_time
 from suanli.silicon._mla import mla_time
@@ -19,5 +20,6 @@ __all__ = [
     "mla_time",
     "moe_time",
     "ops_time",
+    "rate_of",
     "sigma",
 ]

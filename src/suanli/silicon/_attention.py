@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._attention_work import attention_work
-from suanli.silicon._checks import shapes
+from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
 from suanli.silicon._parameters import Parameters, law_for
@@ -31,6 +31,7 @@ def attention_time(
     dtype: str,
     kv_dtype: str | None = None,
     window: ArrayLike = 0,
+    cache: str = "warm",
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Array:
@@ -38,7 +39,8 @@ def attention_time(
 
     ``phase`` is prefill (causal; ``kv_len`` counts cached and new tokens), decode (``q_len`` new tokens a sequence) or
     encoder (no mask). Head counts are the chip's own share; ``window`` in tokens, 0 for full attention; ``kv_dtype``
-    is the cache's format (None: the operator's). Raises InputError for shapes that are no attention.
+    is the cache's format (None: the operator's). ``cache`` is "warm" or
+    "cold" (keys and values come from memory). Raises InputError for shapes that are no attention.
     """
     return attention_parts(
         chip,
@@ -52,6 +54,7 @@ def attention_time(
         dtype=dtype,
         kv_dtype=kv_dtype,
         window=window,
+        cache=cache,
         kernel=kernel,
         parameters=parameters,
     ).seconds
@@ -70,6 +73,7 @@ def attention_parts(
     dtype: str,
     kv_dtype: str | None = None,
     window: ArrayLike = 0,
+    cache: str = "warm",
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Measured:
@@ -93,4 +97,4 @@ def attention_parts(
     law = law_for(chip, f"attention_{phase}", dtype, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
     form = format_of(dtype)
     kv = format_of(kv_dtype) if kv_dtype else form
-    return measure(law, attention_work(chip, form, kv, phase=phase, **sizes))
+    return measure(law, attention_work(chip, form, kv, phase=phase, warm=is_warm(cache), **sizes))

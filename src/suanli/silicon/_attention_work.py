@@ -45,8 +45,9 @@ def attention_work(
     n_kv_heads: Array,
     head_dim: Array,
     window: Array,
+    warm: bool = True,
 ) -> Work:
-    """Return the ideal work of attention of these shapes, and the features of its efficiency."""
+    """Return the ideal work of attention of these shapes; not ``warm``: keys and values come from memory."""
     pairs = attended(q_len, kv_len, window, causal=phase != "encoder")
     reach = np.where(window > 0, np.minimum(kv_len, window + q_len), kv_len)
     queries = batch * n_heads * head_dim * q_len * (form.activation + form.output)
@@ -64,6 +65,7 @@ def attention_work(
         width=2.0 * head_dim,
         queries=queries,
         keys=keys,
+        warm=warm,
     )
 
 
@@ -78,6 +80,7 @@ def mla_work(
     q_len: Array,
     kv_len: Array,
     n_heads: Array,
+    warm: bool = True,
 ) -> Work:
     """Return the ideal work of the latent attention core; decode reads the shared latent, prefill expanded heads."""
     pairs = attended(q_len, kv_len, np.zeros_like(q_len), causal=True)
@@ -101,6 +104,7 @@ def mla_work(
         width=np.full_like(n_heads, float(wide_k + wide_v)),
         queries=batch * n_heads * q_len * (wide_k * form.activation + wide_v * form.output),
         keys=keys,
+        warm=warm,
     )
 
 
@@ -118,6 +122,7 @@ def _work(
     width: Array,
     queries: Array,
     keys: Array,
+    warm: bool,
 ) -> Work:
     """Return the work of ``heads`` that share ``groups`` of keys; ``width`` is the sum of key and value widths."""
     unit = unit_of(chip)
@@ -135,7 +140,7 @@ def _work(
     waves = tasks * split / unit.cores
     idle = np.minimum(_idle(waves), unit.cores)
     size = queries + keys
-    missed = missing(size, size, unit.cache)
+    missed = missing(size, size, unit.cache) if warm else keys + missing(queries, queries, unit.cache)
     return Work(
         compute=2.0 * scored * width * idle / peak_rate(chip, form.rate),
         memory=missed / unit.bandwidth,
@@ -198,6 +203,7 @@ def mla_module_work(
     q_len: Array,
     kv_len: Array,
     n_heads: Array,
+    warm: bool = True,
 ) -> Work:
     """Return the ideal work of the whole latent attention block: the core and its projections in ``products``.
 
@@ -205,7 +211,9 @@ def mla_module_work(
     the output projection; ``n_heads`` is the chip's own share of heads.
     """
     unit = unit_of(chip)
-    core = mla_work(chip, form, kv, latent, phase=phase, batch=batch, q_len=q_len, kv_len=kv_len, n_heads=n_heads)
+    core = mla_work(
+        chip, form, kv, latent, phase=phase, batch=batch, q_len=q_len, kv_len=kv_len, n_heads=n_heads, warm=warm
+    )
     tokens = batch * q_len
     head = latent.nope_dim + latent.rope_dim
     up = latent.nope_dim + latent.v_dim
@@ -215,7 +223,7 @@ def mla_module_work(
     weights = numbers * products.weight
     passing = tokens * (hidden * 2.0 + n_heads * (head + latent.v_dim)) * products.output
     size = weights + passing
-    missed = missing(size, size, unit.cache)
+    missed = missing(size, size, unit.cache) if warm else weights + missing(passing, passing, unit.cache)
     return Work(
         compute=core.compute + 2.0 * rows * numbers / peak_rate(chip, products.rate),
         memory=core.memory + missed / unit.bandwidth,

@@ -32,3 +32,10 @@ def shapes(*, zero_allowed: tuple[str, ...] = (), **named: ArrayLike) -> dict[st
         lengths = ", ".join(f"{name} {value.shape}" for name, value in arrays.items())
         raise InputError(f"lengths do not fit each other: {lengths}") from None
     return dict(zip(arrays, together, strict=True))
+
+
+def is_warm(cache: str) -> bool:
+    """Return whether ``cache`` is "warm" (operands may still lie in it) rather than "cold". Raises InputError."""
+    if cache not in ("warm", "cold"):
+        raise InputError(f"cache is '{cache}'; it must be warm or cold")
+    return cache == "warm"

@@ -53,6 +53,11 @@ def format_of(dtype: str) -> Format:
     return formats[name]
 
 
+def rate_of(dtype: str) -> str:
+    """Return the format of the chip's peak at which products in ``dtype`` run. Raises InputError for no format."""
+    return format_of(dtype).rate
+
+
 def peak_rate(chip: Chip, rate: str) -> float:
     """Return the dense peak (FLOP/s) of ``chip`` in the format ``rate``.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.errors import InputError
 from suanli.kinds import Chip
-from suanli.silicon._checks import shapes
+from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._gemm_work import gemm_work
 from suanli.silicon._laws import Measured, measure
@@ -53,8 +52,7 @@ def gemm_parts(
     parameters: Parameters | None = None,
 ) -> Measured:
     """Return what ``gemm_time`` adds up."""
-    if cache not in ("warm", "cold"):
-        raise InputError(f"cache is '{cache}'; it must be warm or cold")
+    warm = is_warm(cache)
     sizes = shapes(m=m, n=n, k=k, batch=batch)
     law = law_for(chip, "gemm", dtype, kernel=kernel, parameters=parameters)
-    return measure(law, gemm_work(chip, format_of(dtype), **sizes, warm=cache == "warm"))
+    return measure(law, gemm_work(chip, format_of(dtype), **sizes, warm=warm))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from suanli.errors import InputError
 from suanli.kinds import Chip
-from suanli.silicon._checks import shapes
+from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._gemm_work import missing
 from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
@@ -43,12 +42,10 @@ def elementwise_parts(
     parameters: Parameters | None = None,
 ) -> Measured:
     """Return what ``elementwise_time`` adds up."""
-    if cache not in ("warm", "cold"):
-        raise InputError(f"cache is '{cache}'; it must be warm or cold")
     sizes = shapes(zero_allowed=("flop",), bytes=bytes, flop=flop)
     unit = unit_of(chip)
     law = law_for(chip, "elementwise", "bf16", parameters=parameters)
-    missed = missing(sizes["bytes"], sizes["bytes"], unit.cache) if cache == "warm" else sizes["bytes"]
+    missed = missing(sizes["bytes"], sizes["bytes"], unit.cache) if is_warm(cache) else sizes["bytes"]
     return measure(law, streamed(chip, unit, sizes["bytes"], missed, sizes["flop"]))
 
 

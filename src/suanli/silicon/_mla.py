@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from suanli.errors import InputError
 from suanli.kinds import Chip, Latent
 from suanli.silicon._attention_work import mla_module_work, mla_work
-from suanli.silicon._checks import shapes
+from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
 from suanli.silicon._parameters import Parameters, law_for
@@ -33,13 +33,14 @@ def mla_time(
     latent: Latent = DEEPSEEK,
     hidden: int = 7168,
     module: bool = False,
+    cache: str = "warm",
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Array:
     """Return seconds of latent attention on ``chip``: the attention core, or with ``module`` the whole block.
 
     ``phase`` is prefill or decode; ``n_heads`` the chip's own share; the block's projections run in ``gemm_dtype``.
-    Raises InputError for shapes that are no attention.
+    ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no attention.
     """
     return mla_parts(
         chip,
@@ -54,6 +55,7 @@ def mla_time(
         latent=latent,
         hidden=hidden,
         module=module,
+        cache=cache,
         kernel=kernel,
         parameters=parameters,
     ).seconds
@@ -73,6 +75,7 @@ def mla_parts(
     latent: Latent = DEEPSEEK,
     hidden: int = 7168,
     module: bool = False,
+    cache: str = "warm",
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Measured:
@@ -86,7 +89,9 @@ def mla_parts(
     kv = format_of(kv_dtype) if kv_dtype else form
     if not module:
         law = law_for(chip, f"mla_{phase}_core", dtype, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
-        return measure(law, mla_work(chip, form, kv, latent, phase=phase, **sizes))
+        return measure(law, mla_work(chip, form, kv, latent, phase=phase, warm=is_warm(cache), **sizes))
     products = format_of(gemm_dtype or dtype)
     law = law_for(chip, f"mla_{phase}_module", products.name, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
-    return measure(law, mla_module_work(chip, form, kv, products, latent, hidden, phase=phase, **sizes))
+    return measure(
+        law, mla_module_work(chip, form, kv, products, latent, hidden, phase=phase, warm=is_warm(cache), **sizes)
+    )

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip
-from suanli.silicon._checks import shapes
+from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
 from suanli.silicon._moe_work import moe_work
@@ -29,6 +29,7 @@ def moe_time(
     dtype: str,
     skew: ArrayLike = 0.0,
     gated: bool = True,
+    cache: str = "warm",
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Array:
@@ -36,7 +37,7 @@ def moe_time(
 
     ``tokens`` are those of all ``ep`` chips together; ``inter`` and ``n_experts`` are unsharded. ``skew`` is the
     exponent of the routing's power law (0: balanced; measured tables hold 1.01 and 1.2).
-    Raises InputError for shapes that are no MoE layer.
+    ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no MoE layer.
     """
     return moe_parts(
         chip,
@@ -50,6 +51,7 @@ def moe_time(
         dtype=dtype,
         skew=skew,
         gated=gated,
+        cache=cache,
         kernel=kernel,
         parameters=parameters,
     ).seconds
@@ -68,6 +70,7 @@ def moe_parts(
     dtype: str,
     skew: ArrayLike = 0.0,
     gated: bool = True,
+    cache: str = "warm",
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Measured:
@@ -88,4 +91,4 @@ def moe_parts(
     if (sizes["ep"] > sizes["n_experts"]).any():
         raise InputError("ep is above n_experts; a chip needs at least one expert")
     law = law_for(chip, "moe_ffn", dtype, kernel=kernel, parameters=parameters)
-    return measure(law, moe_work(chip, format_of(dtype), gated=gated, **sizes))
+    return measure(law, moe_work(chip, format_of(dtype), gated=gated, warm=is_warm(cache), **sizes))

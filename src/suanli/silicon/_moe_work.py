@@ -75,8 +75,9 @@ def moe_work(
     ep: Array,
     skew: Array,
     gated: bool = True,
+    warm: bool = True,
 ) -> Work:
-    """Return the ideal work of the experts' products on the most loaded chip, and the features of its efficiency."""
+    """Return the ideal work of the experts' products on the most loaded chip; not ``warm``: weights from memory."""
     unit = unit_of(chip)
     rows, awake = routed(tokens, top_k, n_experts, ep, skew)
     width = inter / tp
@@ -89,7 +90,7 @@ def moe_work(
     weights = awake * matrices * hidden * width * form.weight
     moved = rows * (hidden * (form.activation + form.output) + (matrices + 1.0) * width * form.output)
     size = weights + moved
-    missed = missing(size, size, unit.cache)
+    missed = missing(size, size, unit.cache) if warm else weights + missing(moved, moved, unit.cache)
     share = np.log2(size / max(unit.cache, 1e6)) / 4.0
     return Work(
         compute=2.0 * padded * matrices * hidden * width * idle / peak_rate(chip, form.rate),

@@ -41,11 +41,12 @@ class OpsTime:
 
 
 def ops_time(
-    chip: Chip, ops: Ops, *, skew: float = 0.0, cache: str = "warm", parameters: Parameters | None = None
+    chip: Chip, ops: Ops, *, skew: float = 0.0, cache: str = "cold", parameters: Parameters | None = None
 ) -> OpsTime:
     """Return the time of each row of ``ops`` on ``chip``; ``skew`` is the power law of expert routing.
 
-    ``cache`` is "warm" (as the measured tables were) or "cold" for GEMM and element-wise rows.
+    ``cache`` "cold": weights, keys and values come from memory, as in a model whose layers take turns; "warm": as the
+    measured tables were. What an element-wise operator reads was just written, so its cache is always warm.
     Raises InputError where the chip lacks a rate for a row's format.
     """
     n = len(ops)
@@ -87,14 +88,21 @@ def _row_parts(
         sizes = several("batch", "q_len", "kv_len", "n_heads", "n_kv_heads", "head_dim", "window")
         phase = kind.removeprefix("attention_")
         return attention_parts(
-            chip, phase=phase, **sizes, dtype=dtype, kv_dtype=kv_dtype or None, parameters=parameters
+            chip, phase=phase, **sizes, dtype=dtype, kv_dtype=kv_dtype or None, cache=cache, parameters=parameters
         )
     if kind.startswith("mla_"):
         sizes = several("batch", "q_len", "kv_len", "n_heads")
         latent = ops.latent or DEEPSEEK
         phase = kind.removeprefix("mla_")
         return mla_parts(
-            chip, phase=phase, **sizes, dtype=dtype, kv_dtype=kv_dtype or None, latent=latent, parameters=parameters
+            chip,
+            phase=phase,
+            **sizes,
+            dtype=dtype,
+            kv_dtype=kv_dtype or None,
+            latent=latent,
+            cache=cache,
+            parameters=parameters,
         )
     if kind == "moe":
         return moe_parts(
@@ -105,10 +113,11 @@ def _row_parts(
             **several("top_k", "n_experts", "tp", "ep"),
             skew=skew,
             dtype=dtype,
+            cache=cache,
             parameters=parameters,
         )
     if kind == "embedding":
         return embedding_parts(
             chip, bytes=column("bytes"), row=column("bytes") / column("m") / 2.0, parameters=parameters
         )
-    return elementwise_parts(chip, bytes=column("bytes"), flop=column("flop"), cache=cache, parameters=parameters)
+    return elementwise_parts(chip, bytes=column("bytes"), flop=column("flop"), cache="warm", parameters=parameters)
