@@ -1,8 +1,8 @@
 """Fit serving's habits on measured runs: ``python -m validation.fit.serving [FILE ...]``.
 
 Writes src/suanli/catalog/data/fitted/serving.json: one set fitted on all rows, and one without each chip and each
-model (architecture). The loss is the absolute log error, smoothed near 0, with every distinct configuration counted once and
-what hides its settings weighs less; shifts of frameworks and chip families are shrunk towards 0.
+model (architecture). The loss is the absolute log error, smoothed near 0, with every distinct configuration counted
+once and what hides its settings weighs less; shifts of frameworks and chip families are shrunk towards 0.
 """
 
 from __future__ import annotations

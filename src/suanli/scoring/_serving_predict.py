@@ -81,8 +81,8 @@ def candidates(case: Case) -> list[tuple[Layout, int, int]]:
     for tp in (1, 2, 4, 8):
         if tp > case.n_chips or case.n_chips % tp:
             continue
-        for ep in {1, tp} if case.model.experts is not None else {1}:
-            out.append((Layout(tp=tp, ep=ep), case.n_chips // tp, 0))
+        degrees = (1, tp) if case.model.experts is not None and tp > 1 else (1,)
+        out += [(Layout(tp=tp, ep=ep), case.n_chips // tp, 0) for ep in degrees]
         if case.model.experts is not None and tp > 1:
             out.append((Layout(dp=tp, ep=tp), case.n_chips // tp, 0))
     return out
@@ -100,7 +100,12 @@ def _deployment(case: Case, layout: Layout, side: int) -> Deployment:
 
 def prepare(cases: Sequence[Case]) -> Prepared:
     """Return ``cases`` with their candidates' tables; a case the silicon can't time is left out with its reason."""
-    kept, deployments, owner, side, lanes_n, skipped = [], [], [], [], [], []
+    kept: list[Case] = []
+    deployments: list[Deployment] = []
+    owner: list[int] = []
+    side: list[int] = []
+    lanes_n: list[float] = []
+    skipped: list[tuple[str, str]] = []
     checked: dict[tuple[str, str, str], str | None] = {}
     for case in cases:
         key = (case.model.id, case.chip.id, case.precision)
@@ -294,7 +299,7 @@ def _read_weights(model: Model, total: float, active: float, sequences: float) -
     if model.experts is None:
         return total
     missed = (1.0 - model.experts.top_k / model.experts.n_experts) ** sequences
-    return active + (total - active) * (1.0 - missed)
+    return float(active + (total - active) * (1.0 - missed))
 
 
 def _peak(chip: Chip, precision: str) -> float | None:

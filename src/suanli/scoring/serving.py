@@ -30,10 +30,10 @@ _POOLED = 1.2  # where framework or chip family have no runs of their own
 def score(files: Sequence[Path]) -> Scored:
     """Return predictions beside the runs in ``files``.
 
-    A row whose chip took part in the fit is judged by the parameters fitted without that chip; one of a new chip whose model
-    took part by those without the model; every other row by the final ones. The same rows judged without their
-    model are reported beside, under "without_model". Aggregated and MLPerf rows make the headline metrics; disaggregated
-    rows stand in the group kind=disaggregated only.
+    A row whose chip took part in the fit is judged by the parameters fitted without that chip; one of a new chip
+    whose model took part by those without the model; every other row by the final ones. The same rows judged without
+    their model are reported beside, under "without_model". Aggregated and MLPerf rows make the headline metrics;
+    disaggregated rows stand in the group kind=disaggregated only.
     """
     stored = fitted("serving")
     n, cases, skipped = read_cases(files)

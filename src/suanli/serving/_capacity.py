@@ -32,7 +32,7 @@ _NO_LIMIT = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One layout of a service on a chip at its greatest load within the limits; NaN and a reason where there is none."""
+    """One layout of a service on a chip at its greatest load within limits; NaN and a reason where there is none."""
 
     service: int
     chip: Chip
@@ -66,9 +66,11 @@ def options(
     budget: int | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> list[Option]:
-    """Return every layout of every transformer service on every chip, each at its best load (closed form, no simulation).
+    """Return every layout of every transformer service on every chip, each at its best load (closed form, no
+    simulation).
 
-    ``layouts`` replaces the layouts tried, ``budget`` the framework's tokens a step. What the silicon can't time or memory can't hold comes back with its reason.
+    ``layouts`` replaces the layouts tried, ``budget`` the framework's tokens a step. What the silicon can't time or
+    memory can't hold comes back with its reason.
     """
     known = fitted_set() if parameters is None else parameters
     lost: list[Option] = []
@@ -148,7 +150,7 @@ def _solve(
     ttft, tpot = (np.array([_limit(asked[i], m) for i in fits]) for m in ("ttft", "tpot"))
     _, state = most_within(curve, ttft=ttft, tpot=tpot)
     copies = np.array([d.layout.pp for _, d in wanted], dtype=np.float64)[fits]
-    for k, i in enumerate(fits):
+    for k, i in enumerate(fits.tolist()):
         number, deployment = wanted[i]
         out[i] = _option(number, deployment, state, curve, k, copies[k], (ttft[k], tpot[k]))
     return out
@@ -223,8 +225,9 @@ def capacity_table(
     """Return the best layout of each service on each chip within the service's limits.
 
     Columns: service (position), name, chip, layout, n_chips (of one copy), requests_per_s_per_chip,
-    output_tokens_per_s_per_chip, ttft_s, tpot_s, p10 and p90 (of requests_per_s_per_chip), fits, reason, power_w (of a chip at
-    full load, its design power; null where unknown). Diffusion models and recommenders count whole answers; their
+    output_tokens_per_s_per_chip, ttft_s, tpot_s, p10 and p90 (of requests_per_s_per_chip), fits, reason, power_w (of
+    a chip at full load, its design power; null where unknown). Diffusion models and recommenders count whole answers;
+    their
     ``ttft_s`` is the latency of one.
     """
     import polars as pl

@@ -40,8 +40,8 @@ class Deployment:
 class Tables:
     """Untuned step times and limits of deployments (n) as arrays; ``parts`` (n, 4, len(GRID)): GEMM, MoE, other, links.
 
-    Attention is a law (see Times). ``cache_bytes`` is what one attention rank's chip keeps for the cache, ``kv_split`` by how
-    many chips a sequence's cache is divided.
+    Attention is a law (see Times). ``cache_bytes`` is what one attention rank's chip keeps for the cache,
+    ``kv_split`` by how many chips a sequence's cache is divided.
     """
 
     deployments: tuple[Deployment, ...]

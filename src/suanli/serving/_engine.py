@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from suanli.serving._kernel import (
     CACHE_AWARE,
@@ -15,6 +14,7 @@ from suanli.serving._kernel import (
     Policy,
     State,
     cached_tokens,
+    compiled,
     enter_decode,
     leave_decode,
     lru_touch,
@@ -29,8 +29,8 @@ from suanli.serving._kernel import (
 STEPS, PREFILL, DECODE, BUSY, NEXT, WATCH, TURN = range(7)
 
 
-@njit(cache=True)
-def has_room(s: State, load: Load, policy: Policy, r: int, i: int) -> bool:  # pragma: no cover - compiled
+@compiled
+def has_room(s: State, load: Load, policy: Policy, r: int, i: int) -> bool:  # pragma: no cover
     """Say whether request ``i`` may be admitted to replica ``r`` now."""
     if policy.reserves:
         whole = load.of[i].prompt + load.of[i].steps * load.of[i].per_step
@@ -38,8 +38,8 @@ def has_room(s: State, load: Load, policy: Policy, r: int, i: int) -> bool:  # p
     return bool(s.on[r].kv + s.of[i].context + s.on[r].growth <= policy.capacity)
 
 
-@njit(cache=True)
-def admit(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # pragma: no cover - compiled
+@compiled
+def admit(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # pragma: no cover
     """Take ``i`` from the queue: what the prefix cache holds of it need not be computed."""
     pop(s, load, r, i)
     hit = 0
@@ -52,8 +52,8 @@ def admit(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # prag
     s.on[r].left = int(s.of[i].context) - hit
 
 
-@njit(cache=True)
-def fill(s: State, load: Load, policy: Policy, r: int) -> tuple[int, float, int]:  # pragma: no cover - compiled
+@compiled
+def fill(s: State, load: Load, policy: Policy, r: int) -> tuple[int, float, int]:  # pragma: no cover
     """Fill a step with prompt tokens; return (tokens, tokens x context, prompts finished, listed in scratch)."""
     budget = policy.budget - (s.on[r].running * policy.verify if policy.mixes else 0)
     tokens, cross, finished = 0, 0.0, 0
@@ -81,8 +81,8 @@ def fill(s: State, load: Load, policy: Policy, r: int) -> tuple[int, float, int]
     return tokens, cross, finished
 
 
-@njit(cache=True)
-def accept_filled(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma: no cover - compiled
+@compiled
+def accept_filled(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma: no cover
     """Start decoding requests whose cache was computed elsewhere."""
     while True:
         i = peek(s, r)
@@ -94,8 +94,8 @@ def accept_filled(s: State, load: Load, policy: Policy, r: int) -> None:  # prag
         enter_decode(s, load, r, i)
 
 
-@njit(cache=True)
-def preempt(s: State, load: Load, r: int) -> None:  # pragma: no cover - compiled
+@compiled
+def preempt(s: State, load: Load, r: int) -> None:  # pragma: no cover
     """Push the youngest running request back to its queue; its cache is recomputed later."""
     i = s.on[r].tail
     gone = s.on[r].tick - s.of[i].start_tick
@@ -108,8 +108,8 @@ def preempt(s: State, load: Load, r: int) -> None:  # pragma: no cover - compile
     push_front(s, load, r, i)
 
 
-@njit(cache=True)
-def complete(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # pragma: no cover - compiled
+@compiled
+def complete(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # pragma: no cover
     """Record that ``i`` is answered; in a closed loop its client sends the next request."""
     s.of[i].finish = s.on[r].clock
     s.of[i].done = load.of[i].steps * load.of[i].per_step
@@ -122,8 +122,8 @@ def complete(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # p
             push(s, load, r, following)
 
 
-@njit(cache=True)
-def finish_prompts(s: State, load: Load, policy: Policy, r: int, finished: int) -> None:  # pragma: no cover - compiled
+@compiled
+def finish_prompts(s: State, load: Load, policy: Policy, r: int, finished: int) -> None:  # pragma: no cover
     """Give the first token to the prompts listed in scratch and start decoding them."""
     for k in range(finished):
         i = s.scratch[k]
@@ -140,8 +140,8 @@ def finish_prompts(s: State, load: Load, policy: Policy, r: int, finished: int) 
         shrink_cache(s, policy, r)
 
 
-@njit(cache=True)
-def end_answers(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma: no cover - compiled
+@compiled
+def end_answers(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma: no cover
     """Complete the requests whose last step has just ended."""
     bucket = s.on[r].tick & (s.ring.shape[1] - 1)
     i = s.ring[r, bucket]
@@ -153,7 +153,7 @@ def end_answers(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma
         i = following
 
 
-@njit(cache=True)
+@compiled
 def note(
     bins: Floats, now: float, spent: float, batch: float, kv: float, waiting: int, gained: float
 ) -> None:  # pragma: no cover
@@ -175,13 +175,13 @@ def note(
     bins[k, 5] += gained
 
 
-@njit(cache=True)
+@compiled
 def glide(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: float) -> None:  # pragma: no cover
     """Run decode steps of an unchanging batch until one ends an answer, the cache is full or ``until`` is reached."""
     clock, tick, kv = s.on[r].clock, s.on[r].tick, s.on[r].kv
     batch, growth = s.on[r].running, s.on[r].growth
     mask = s.ring.shape[1] - 1
-    fixed = step_time(costs, batch * policy.verify, 0.0, batch, 0.0)
+    fixed = step_time(costs, batch * policy.verify, 0.0, batch, 0, 0.0)
     began, first = clock, tick
     limit = np.inf if policy.reserves else float(policy.capacity)
     room = True
@@ -200,7 +200,7 @@ def glide(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: flo
         end_answers(s, load, policy, r)
 
 
-@njit(cache=True)
+@compiled
 def step(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: float) -> None:  # pragma: no cover
     """Run one step of replica ``r`` (prompts, decode, completions), or many where nothing can be admitted."""
     tokens, cross, finished = 0, 0.0, 0
@@ -216,7 +216,7 @@ def step(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: floa
     if tokens == 0 and batch > 0:
         glide(s, costs, policy, load, r, until)
         return
-    spent = step_time(costs, tokens + batch * policy.verify, s.on[r].kv if batch > 0 else 0.0, batch, cross)
+    spent = step_time(costs, tokens + batch * policy.verify, s.on[r].kv if batch > 0 else 0.0, batch, tokens, cross)
     s.on[r].clock += spent
     s.counters[STEPS] += 1
     s.counters[PREFILL] += tokens
@@ -230,8 +230,8 @@ def step(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: floa
     finish_prompts(s, load, policy, r, finished)
 
 
-@njit(cache=True)
-def fail(s: State, load: Load, policy: Policy, r: int, until: float) -> None:  # pragma: no cover - compiled
+@compiled
+def fail(s: State, load: Load, policy: Policy, r: int, until: float) -> None:  # pragma: no cover
     """Lose a replica until ``until``: its requests start again, on another replica where one is up."""
     s.on[r].ready = until
     while s.on[r].tail != NONE:
@@ -260,7 +260,7 @@ def fail(s: State, load: Load, policy: Policy, r: int, until: float) -> None:  #
             push(s, load, route(s, load, policy, i, now), i)
 
 
-@njit(cache=True)
+@compiled
 def advance(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: float) -> None:  # pragma: no cover
     """Step replica ``r`` up to time ``until`` or until it has nothing to do."""
     while s.on[r].clock < until and (s.on[r].running > 0 or s.on[r].waiting > 0 or s.on[r].current != NONE):
@@ -272,8 +272,8 @@ def advance(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: f
             step(s, costs, policy, load, r, min(until, s.on[r].clock + s.bins[0, 0]))
 
 
-@njit(cache=True)
-def route(s: State, load: Load, policy: Policy, i: int, now: float) -> int:  # pragma: no cover - compiled
+@compiled
+def route(s: State, load: Load, policy: Policy, i: int, now: float) -> int:  # pragma: no cover
     """Return the replica that takes request ``i``: among those up, by the policy's rule."""
     n = s.on.size
     best, best_score = NONE, 0.0
@@ -293,8 +293,8 @@ def route(s: State, load: Load, policy: Policy, i: int, now: float) -> int:  # p
     return best
 
 
-@njit(cache=True)
-def watch(s: State, policy: Policy, now: float) -> None:  # pragma: no cover - compiled
+@compiled
+def watch(s: State, policy: Policy, now: float) -> None:  # pragma: no cover
     """Start or drain a replica where the outstanding requests a replica leave their band."""
     n, up, outstanding = s.on.size, 0, 0
     for r in range(n):
@@ -314,7 +314,7 @@ def watch(s: State, policy: Policy, now: float) -> None:  # pragma: no cover - c
                 return
 
 
-@njit(cache=True)
+@compiled
 def run_slice(s: State, costs: Costs, policy: Policy, load: Load, lo: int, hi: int) -> None:  # pragma: no cover
     """Let the requests lo..hi-1 arrive, each when the replicas have come to its time."""
     for i in range(lo, hi):
@@ -330,8 +330,8 @@ def run_slice(s: State, costs: Costs, policy: Policy, load: Load, lo: int, hi: i
         push(s, load, r, i)
 
 
-@njit(cache=True)
-def drain(s: State, costs: Costs, policy: Policy, load: Load) -> None:  # pragma: no cover - compiled
+@compiled
+def drain(s: State, costs: Costs, policy: Policy, load: Load) -> None:  # pragma: no cover
     """Serve what is left; failures hand requests on, so go round until nothing is left."""
     left = True
     while left:

@@ -29,7 +29,8 @@ class Formats:
     """Formats of one deployment on one chip.
 
     ``table`` is the weight format in the operator table; ``dense``, ``experts`` and ``wide`` the silicon's formats of
-    projections, expert FFNs, and of attention and what else stays in 16 bits; ``weight_bytes`` and ``kv`` what memory holds.
+    projections, expert FFNs, and of attention and what else stays in 16 bits; ``weight_bytes`` and ``kv`` what memory
+    holds.
     """
 
     precision: str

@@ -1,12 +1,13 @@
 """The simulator's inner loop in Numba: one call advances replicas step by step over a slice of arrivals.
 
 Sequences in decode all gain the same number of tokens a step, so a sequence's end is known when its decode starts:
-it waits in a ring of buckets by the step at which it ends. A step thus costs a table look-up and not a walk over the batch.
+it waits in a ring of buckets by the step at which it ends. A step costs a table look-up, not a walk over the batch.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -15,6 +16,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Int32s = NDArray[np.int32]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Return ``function`` compiled by Numba (kept on disk between runs), with its types as written."""
+    found: F = njit(cache=True)(function)
+    return found
+
 
 NONE = -1
 ROUND_ROBIN, LEAST_LOADED, CACHE_AWARE = 0, 1, 2
@@ -28,6 +38,7 @@ class Costs(NamedTuple):
     slot: Floats  # index into tokens for each number of tokens, so that a look-up needs no search
     kv_s: float  # s a cached token read in decode
     sequence_s: float  # s a sequence in decode
+    prompt_s: float  # s a new token of a prompt
     prefill_s: float  # s a (new token x token of context)
     host_s: float  # s a step, whatever it holds
 
@@ -112,20 +123,22 @@ class State(NamedTuple):
     scratch: Ints
 
 
-@njit(cache=True)
+@compiled
 def step_time(
-    costs: Costs, tokens: int, kv: float, sequences: int, cross: float
-) -> float:  # pragma: no cover - compiled
+    costs: Costs, tokens: int, kv: float, sequences: int, fresh: int, cross: float
+) -> float:  # pragma: no cover
     """Return the time of a step (s): a look-up on its tokens plus attention over cached and over new tokens."""
     last = costs.slot.size - 1
     at = int(costs.slot[min(tokens, last)])
     lo, hi = costs.tokens[at], costs.tokens[at + 1]
     base = costs.linear[at] + (costs.linear[at + 1] - costs.linear[at]) * (tokens - lo) / (hi - lo)
-    return base + costs.host_s + kv * costs.kv_s + sequences * costs.sequence_s + cross * costs.prefill_s
+    spent: float = base + costs.host_s + kv * costs.kv_s + sequences * costs.sequence_s
+    spent += fresh * costs.prompt_s + cross * costs.prefill_s
+    return spent
 
 
-@njit(cache=True)
-def push(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover - compiled
+@compiled
+def push(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Append request ``i`` to the queue of replica ``r`` at its priority."""
     p = load.of[i].priority
     s.of[i].queue_next = NONE
@@ -138,8 +151,8 @@ def push(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover - co
     s.of[i].replica = r
 
 
-@njit(cache=True)
-def push_front(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover - compiled
+@compiled
+def push_front(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Put a preempted request back at the head of its queue."""
     p = load.of[i].priority
     s.of[i].queue_next = s.queue_head[r, p]
@@ -149,8 +162,8 @@ def push_front(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cove
     s.on[r].waiting += 1
 
 
-@njit(cache=True)
-def peek(s: State, r: int) -> int:  # pragma: no cover - compiled
+@compiled
+def peek(s: State, r: int) -> int:  # pragma: no cover
     """Return the next waiting request of replica ``r`` by priority, or NONE."""
     for p in range(s.queue_head.shape[1]):
         if s.queue_head[r, p] != NONE:
@@ -158,8 +171,8 @@ def peek(s: State, r: int) -> int:  # pragma: no cover - compiled
     return NONE
 
 
-@njit(cache=True)
-def pop(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover - compiled
+@compiled
+def pop(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Take request ``i``, the head of its queue, out of it."""
     p = load.of[i].priority
     s.queue_head[r, p] = s.of[i].queue_next
@@ -168,8 +181,8 @@ def pop(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover - com
     s.on[r].waiting -= 1
 
 
-@njit(cache=True)
-def lru_unlink(s: State, r: int, b: int) -> None:  # pragma: no cover - compiled
+@compiled
+def lru_unlink(s: State, r: int, b: int) -> None:  # pragma: no cover
     """Take block ``b`` out of the cache list of replica ``r``."""
     n, p = s.lru_next[r, b], s.lru_prev[r, b]
     if p >= 0:
@@ -184,8 +197,8 @@ def lru_unlink(s: State, r: int, b: int) -> None:  # pragma: no cover - compiled
     s.on[r].cached -= 1
 
 
-@njit(cache=True)
-def lru_touch(s: State, r: int, b: int) -> None:  # pragma: no cover - compiled
+@compiled
+def lru_touch(s: State, r: int, b: int) -> None:  # pragma: no cover
     """Put block ``b`` at the fresh end of the cache list of replica ``r``."""
     if s.lru_prev[r, b] != -2:
         lru_unlink(s, r, b)
@@ -200,26 +213,26 @@ def lru_touch(s: State, r: int, b: int) -> None:  # pragma: no cover - compiled
     s.on[r].cached += 1
 
 
-@njit(cache=True)
-def cached_tokens(s: State, load: Load, policy: Policy, r: int, i: int) -> int:  # pragma: no cover - compiled
+@compiled
+def cached_tokens(s: State, load: Load, policy: Policy, r: int, i: int) -> int:  # pragma: no cover
     """Return how many leading tokens of prompt ``i`` are in the cache of ``r`` (never the whole prompt)."""
     n = 0
     for k in range(load.of[i].first, load.of[i].last):
         if s.lru_prev[r, load.blocks[k]] == -2:
             break
         n += policy.cache_block
-    return min(n, load.of[i].prompt - 1)
+    return int(min(n, load.of[i].prompt - 1))
 
 
-@njit(cache=True)
-def shrink_cache(s: State, policy: Policy, r: int) -> None:  # pragma: no cover - compiled
+@compiled
+def shrink_cache(s: State, policy: Policy, r: int) -> None:  # pragma: no cover
     """Evict the stalest cached blocks until live and cached tokens fit together."""
     while s.on[r].cached > 0 and s.on[r].kv + s.on[r].cached * policy.cache_block > policy.capacity:
         lru_unlink(s, r, s.lru_ends[r, 1])
 
 
-@njit(cache=True)
-def enter_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover - compiled
+@compiled
+def enter_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Start decoding ``i``: into the ring bucket of the step at which it ends, and on the running list."""
     mask = s.ring.shape[1] - 1
     s.of[i].start_tick = s.on[r].tick
@@ -240,8 +253,8 @@ def enter_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no co
     s.on[r].growth += load.of[i].per_step
 
 
-@njit(cache=True)
-def leave_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover - compiled
+@compiled
+def leave_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Take ``i`` out of its ring bucket, the running list and the KV cache."""
     b = s.of[i].end_tick & (s.ring.shape[1] - 1)
     n, p = s.of[i].bucket_next, s.of[i].bucket_prev
@@ -261,8 +274,3 @@ def leave_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no co
     s.on[r].running -= 1
     s.on[r].growth -= load.of[i].per_step
     s.on[r].kv -= s.of[i].context + (s.on[r].tick - s.of[i].start_tick) * load.of[i].per_step
-
-
-def compiled(function: Any) -> Any:
-    """Return ``function`` as Python sees it (for tests of the pieces)."""
-    return getattr(function, "py_func", function)

@@ -18,8 +18,8 @@ _ACTIVATION_COPIES = 12.0  # hidden-wide 16-bit buffers a token of a step that l
 class Layout:
     """Chips of one copy: ``tp`` x ``pp`` x ``dp``; ``dp`` counts attention ranks that share the experts.
 
-    Experts lie on ``ep`` of the ``tp`` x ``dp`` chips of a stage, each expert's width over the rest. ``replicas`` copies
-    serve side by side.
+    Experts lie on ``ep`` of the ``tp`` x ``dp`` chips of a stage, each expert's width over the rest. ``replicas``
+    copies serve side by side.
     """
 
     tp: int = 1

@@ -16,8 +16,8 @@ def domain(chip: Chip) -> int:
 def layouts_for(model: Model, chip: Chip, *, max_chips: int = 16) -> list[Layout]:
     """Return layouts of one copy on at most ``max_chips`` chips.
 
-    Tensor parallelism in powers of 2 inside the scale-up domain, with pipeline stages beyond it; for models with experts
-    also expert parallelism, with attention on ranks of its own (wide EP).
+    Tensor parallelism in powers of 2 inside the scale-up domain, with pipeline stages beyond it; for models with
+    experts also expert parallelism, with attention on ranks of its own (wide EP).
     """
     return list(dict.fromkeys(_layouts(model, chip, max_chips)))
 

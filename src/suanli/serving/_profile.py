@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Profile:
 def _join(tables: Sequence[Ops]) -> Ops:
     """Return operator tables one after another."""
     first = tables[0]
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in first.__slots__:
         values = [getattr(t, name) for t in tables]
         if name == "latent":
@@ -66,18 +66,16 @@ def profile(model: Model, *, tp: int, ep: int, moe_tp: int, formats: Formats) ->
     """Return the operators of ``model`` on one chip of a stage group, over the grid (cached)."""
     from suanli.workloads import KINDS, forward_ops
 
-    common = {"tp": tp, "ep": ep, "moe_tp": moe_tp, "dtype": formats.table, "kv_dtype": formats.kv}
+    common: dict[str, Any] = {"tp": tp, "ep": ep, "moe_tp": moe_tp, "dtype": formats.table, "kv_dtype": formats.kv}
     tables = []
     for n in GRID[:_MEASURED]:
         tokens = int(n)
         if tokens < _PREFILL_FROM:
-            tables.append(forward_ops(model, phase="decode", batch=tokens, kv_len=1, **common))  # type: ignore[arg-type]
+            tables.append(forward_ops(model, phase="decode", batch=tokens, kv_len=1, **common))
         else:
-            tables.append(forward_ops(model, phase="prefill", batch=1, q_len=tokens, **common))  # type: ignore[arg-type]
+            tables.append(forward_ops(model, phase="prefill", batch=1, q_len=tokens, **common))
     for phase, batch, new, context in _PROBES:
-        tables.append(
-            forward_ops(model, phase=phase, batch=batch, q_len=new, kv_len=context, **common)  # type: ignore[arg-type]
-        )
+        tables.append(forward_ops(model, phase=phase, batch=batch, q_len=new, kv_len=context, **common))
     slot = np.concatenate([np.full(len(t), i) for i, t in enumerate(tables)])
     ops = _join(tables)
     kinds = np.array([KINDS[k] for k in ops.kind])
@@ -106,7 +104,7 @@ def _silicon_format(formats: Formats, ops: Ops, i: int) -> str:
 
 
 def _take(ops: Ops, rows: NDArray[np.bool_]) -> Ops:
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in ops.__slots__:
         value = getattr(ops, name)
         if name == "latent":
@@ -122,8 +120,8 @@ def _take(ops: Ops, rows: NDArray[np.bool_]) -> Ops:
 class Times:
     """What a chip takes for profiles (n): ``parts`` (n, 3, len(GRID)) s a step; attention as a law of its sizes.
 
-    Decode attention of b sequences over K cached tokens: ``attention_s`` + b ``sequence_s`` + K ``kv_s``; a prompt of m tokens:
-    m ``prompt_s`` + m²/2 ``cross_s``.
+    Decode attention of b sequences over K cached tokens: ``attention_s`` + b ``sequence_s`` + K ``kv_s``; a prompt of
+    m tokens: m ``prompt_s`` + m²/2 ``cross_s``.
     """
 
     parts: Array

@@ -1,4 +1,4 @@
-"""Layout search: every way to lay a service over a number of chips, one pool or two, ranked, with why the others lose."""
+"""Layout search: every way to lay a service over chips, one pool or two, ranked, with why the others lose."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ _BATCHES = 2.0 ** np.arange(0, 12)
 class Choice:
     """One way to serve on ``n_chips``: one pool (``prefill`` None) or prefill and decode apart.
 
-    ``copies`` of ``layout`` decode (or do all), ``prefill_copies`` of ``prefill`` fill caches. Rates are of all chips, s
-    otherwise; ``running`` requests at once; ``reason`` says in one line why it is not the best, "" for the best.
+    ``copies`` of ``layout`` decode (or do all), ``prefill_copies`` of ``prefill`` fill caches. Rates are of all
+    chips, s otherwise; ``running`` requests at once; ``reason`` says in one line why it is not the best, "" for the
+    best.
     """
 
     layout: Layout
@@ -82,9 +83,9 @@ def search(
 ) -> list[Choice]:
     """Return every layout of ``service`` on at most ``n_chips`` of ``chip``, best rate first; what fails comes last.
 
-    Tensor, pipeline, expert and attention data parallelism, the tokens of a step, and with ``disaggregate`` every pair of
-    prefill and decode layouts with every split of the chips. Raises InfeasibleError where nothing fits, saying by
-    how much.
+    Tensor, pipeline, expert and attention data parallelism, the tokens of a step, and with ``disaggregate`` every
+    pair of prefill and decode layouts with every split of the chips. Raises InfeasibleError where nothing fits,
+    saying by how much.
     """
     known = fitted_set() if parameters is None else parameters
     layouts = layouts_for(service.model, chip, max_chips=n_chips)

@@ -209,6 +209,7 @@ def _costs(lanes: Lanes) -> Costs:
         slot=slot.astype(np.int64),
         kv_s=float(lanes.kv_s[0]),
         sequence_s=float(lanes.sequence_s[0]),
+        prompt_s=float(lanes.prompt_s[0]),
         prefill_s=float(lanes.cross_s[0]),
         host_s=float(lanes.host_s[0]),
     )

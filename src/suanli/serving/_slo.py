@@ -66,8 +66,9 @@ def load_curve(
 def most_within(curve: Steady, *, ttft: Array, tpot: Array, knee: float = 1.0) -> tuple[Array, Steady]:
     """Return (position, state) of the greatest load whose TTFT and TPOT meet the limits (n), NaN where none does.
 
-    Between the last load that meets them and the next, the state is interpolated to where a limit binds. ``knee`` below 1
-    takes the least load that reaches this share of that greatest rate instead: beyond it latency grows and rate hardly.
+    Between the last load that meets them and the next, the state is interpolated to where a limit binds. ``knee``
+    below 1 takes the least load that reaches this share of that greatest rate instead: beyond it latency grows and
+    rate hardly.
     """
     over = np.fmax(curve.ttft_s / ttft[:, None], curve.tpot_s / tpot[:, None])
     over = np.where(np.isfinite(over), over, np.inf)

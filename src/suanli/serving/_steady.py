@@ -1,7 +1,8 @@
 """The steady state in closed form: what a lane of chips answers under load, over arrays, without simulation.
 
-A lane runs one step at a time; a pipeline of ``pp`` stages is ``pp`` lanes, a replica another. Its attention ranks go in step,
-so all counts below are of one rank. A request costs the rank a prefill of ``P`` seconds and ``osl`` decode steps
+A lane runs one step at a time; a pipeline of ``pp`` stages is ``pp`` lanes, a replica another. Its attention ranks go
+in step, so all counts below are of one rank. A request costs the rank a prefill of ``P`` seconds and ``osl`` decode
+steps
 ``D(b)``; with ``r`` requests in service a cycle takes
 
     C = r P + (osl - 1) D(b) / accepted,     b = r (1 - F / C),     X = r / C,
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-GRID: Array = 2.0 ** np.arange(0, 17)
+GRID: Array = np.exp2(np.arange(17, dtype=np.float64))
 """Tokens a step at which step times are tabulated; between them, times are linear in tokens."""
 
 _ROUNDS = 10  # of the fixed point; its error falls by about half a round
@@ -32,9 +33,9 @@ class Lanes:
 
     Counts are of one attention rank, of which a lane has ``ranks``. ``kv_s``: s a cached token read in decode;
     ``sequence_s``: s a sequence in decode; ``prompt_s``: s a token of a prompt, ``cross_s``: s a (new token x token of
-    context); ``host_s``: s a step; ``seats``: requests that may run; ``capacity``: tokens of KV cache; ``budget``: tokens a
-    step; ``mixes``: prompts ride along with decode (else they stop it); ``reserves``: a seat takes room for the whole answer; a decode step computes ``verify`` tokens a
-    sequence and yields ``accepted``.
+    context); ``host_s``: s a step; ``seats``: requests that may run; ``capacity``: tokens of KV cache; ``budget``:
+    tokens a step; ``mixes``: prompts ride along with decode (else they stop it); ``reserves``: a seat takes room for
+    the whole answer; a decode step computes ``verify`` tokens a sequence and yields ``accepted``.
     """
 
     linear: Array
@@ -143,8 +144,9 @@ def closed_loop(
 ) -> Steady:
     """Return the state of ``clients`` a lane that each send their next request when the last is answered.
 
-    ``rounds`` is the number of requests a client sends (1: all at once and no more); ``cached`` tokens of each prompt stand
-    before the ``prompt`` that is computed; ``alike`` marks loads whose lengths do not vary. A lane without room for one request answers with NaN.
+    ``rounds`` is the number of requests a client sends (1: all at once and no more); ``cached`` tokens of each prompt
+    stand before the ``prompt`` that is computed; ``alike`` marks loads whose lengths do not vary. A lane without room
+    for one request answers with NaN.
     """
     seats = seats_of(lanes, held_tokens(lanes, prompt, answer, cached))
     fits = seats >= 1.0 / lanes.ranks
@@ -180,7 +182,7 @@ def closed_loop(
 def _cycle(
     lanes: Lanes, habits: Habits, running: Array, prompt: Array, answer: Array, cached: Array | float
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """Return (cycle, first token, work a prompt, decode step, batch) of ``running`` requests a rank: the fixed point."""
+    """Return (cycle, first token, work a prompt, decode step, batch) of ``running`` requests: the fixed point."""
     batch = running.copy()
     context = cached + prompt + 0.5 * answer
     cycle = inner = work = step = np.zeros_like(running)
@@ -190,7 +192,11 @@ def _cycle(
         work, alone = prefill_time(lanes, batch, prompt, cached)
         work = work * np.where(batch > 1.0, habits.interference, 1.0)
         inner = first_token(lanes, habits, running, step, work, alone, after)
-        cycle = np.maximum(running * work + after * step, inner + after * step)
+        # Mixed in, prompts need steps of the budget's size whatever they cost; what these outlast decode is waiting.
+        room = np.maximum(lanes.budget - batch * lanes.verify, 0.25 * lanes.budget)
+        steps = np.where(lanes.mixes, np.maximum(after, running * prompt / room), after)
+        inner = inner + (steps - after) * step
+        cycle = np.maximum(running * work + steps * step, inner + after * step)
         share = np.clip(1.0 - inner / cycle, 0.05, 1.0)
         batch = 0.5 * batch + 0.5 * np.maximum(running * share, np.minimum(running, 1.0))
     return cycle, inner, work, step, batch

@@ -1,7 +1,7 @@
 """Published traces, each read from its own format into a load; a bad line gives its number.
 
-Azure LLM 2023 and 2024 (CSV: TIMESTAMP, ContextTokens, GeneratedTokens), BurstGPT (CSV: Timestamp, Model, Request tokens,
-Response tokens, ...), Mooncake (JSON lines: timestamp in ms, input_length, output_length, hash_ids of 512-token
+Azure LLM 2023 and 2024 (CSV: TIMESTAMP, ContextTokens, GeneratedTokens), BurstGPT (CSV: Timestamp, Model, Request
+tokens, Response tokens, ...), Mooncake (JSON lines: timestamp in ms, input_length, output_length, hash_ids of 512-token
 blocks), ShareGPT-like JSON lines or a JSON list (conversations of from/value), and plain CSV (arrival_s, input_tokens,
 output_tokens, optional priority).
 """

@@ -1,7 +1,7 @@
 """Fitted habits of frameworks and chips: few named factors, each pooled, with shifts of framework and chip family.
 
-A factor's logarithm is ``pooled + framework shift + family shift``; a framework or family without runs of its own has no
-shift and takes the pooled value with a wider interval. ``catalog/data/fitted/serving.json`` holds them, one set
+A factor's logarithm is ``pooled + framework shift + family shift``; a framework or family without runs of its own has
+no shift and takes the pooled value with a wider interval. ``catalog/data/fitted/serving.json`` holds them, one set
 fitted on all runs and one without each chip and each model (validation/fit/serving.py).
 """
 
@@ -123,8 +123,8 @@ _UNSEEN = 1.25  # a framework or chip family without runs of its own widens the 
 def sigma(metric: str, deployment: Deployment, *, scheme: str = "chip") -> float:
     """Return the log-standard deviation of a prediction of ``metric`` for ``deployment``.
 
-    It is the spread of runs left out of the fit (``scheme``: by chip or by model), wider where the framework or the chip's
-    family had no runs at all.
+    It is the spread of runs left out of the fit (``scheme``: by chip or by model), wider where the framework or the
+    chip's family had no runs at all.
     """
     from suanli.catalog import fitted
 
