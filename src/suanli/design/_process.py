@@ -31,6 +31,7 @@ _UNITS: Mapping[str, tuple[str, float]] = {
     "W/mm2": ("W/m2", 1e6),
     "GHz": ("Hz", 1e9),
     "GB/s": ("B/s", 1e9),
+    "MiB": ("B", 2.0**20),
     "GiB": ("B", 2.0**30),
     "USD": ("USD", 1.0),
     "USD/GiB": ("USD/B", 2.0**-30),

@@ -11,7 +11,7 @@ import numpy as np
 from suanli.design import Activity, Constants, DesignSpec, calibrated, die_areas, mids, power_parts
 from suanli.errors import InputError
 from suanli.estimates import Array
-from suanli.scoring._ppa_rows import number, spec_of
+from suanli.scoring._ppa_rows import logic_die, number, spec_of
 
 ENVELOPE = 0.5
 """Weight of the power envelope against the load in the logarithm of a published power."""
@@ -23,8 +23,8 @@ DENSITY_TOP: Mapping[str, float] = {
 """Logic transistors a m² that foundries state or WikiChip computes for a node: the naive baseline's only figure."""
 
 
-def predicted(spec: DesignSpec, multipliers: Mapping[str, Any]) -> tuple[Array, Array]:
-    """Return (area of one die in mm², package power in W) of ``spec`` with the constants scaled by ``multipliers``.
+def predicted(spec: DesignSpec, multipliers: Mapping[str, Any], *, node: str = "") -> tuple[Array, Array]:
+    """Return (area of one logic die in mm², package power in W) of ``spec`` with constants scaled by ``multipliers``.
 
     Multipliers may be arrays of one length: the results have it too. The power is the geometric mean of what the
     silicon burns at a design load and of what packages of that area are given (tdp.density): a published power is a
@@ -39,6 +39,9 @@ def predicted(spec: DesignSpec, multipliers: Mapping[str, Any]) -> tuple[Array, 
     if kind == "card":
         load, envelope = load * c["tdp.card"], envelope * c["tdp.card"]
     power = load ** (1.0 - ENVELOPE) * envelope**ENVELOPE
+    die = logic_die(spec, node)
+    if die is not spec:
+        area = np.sum(np.broadcast_arrays(*die_areas(die, c).values()), axis=0)
     return np.ravel(area) / 1e-6, np.ravel(power)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from suanli.design import SERDES, DesignSpec
 from suanli.errors import InputError
@@ -41,6 +43,8 @@ _PRIOR_SPARE = {
     "array": 1.0,
     "gpu": 1.08,
 }  # cores made over cores sold: GH100 144/132, MI300X XCD 40/38, ASICs mostly all
+# Where a row says how much memory lies on the die, cores are taken to be spared at half that rate (in the logarithm):
+# memory slices are few and coarse, cores many.
 _PRIOR_SRAM = {"array": 0.6e6, "gpu": 0.15e6}  # bytes a fp16 TFLOP/s where nothing is said
 
 
@@ -182,7 +186,7 @@ def spec_of(row: Mapping[str, Any]) -> DesignSpec:
     wide, narrow = _macs(row, clock)
     flops = 2.0 * (wide or narrow / 2.0) * clock
     stored = memories(str(row.get("sram_detail") or ""), number(row, "sram_mb_total"), style)
-    spare = stored.made if stored.made > 1.0 else _PRIOR_SPARE[style]
+    spare = math.sqrt(stored.made) if stored.made > 1.0 else _PRIOR_SPARE[style]
     cores = max(1.0, round(_cores(stored, style, wide or narrow, dies) * spare))
     vector = number(row, "vector_fp32_tflops")
     lanes = (vector * 1e12 if vector is not None else _PRIOR_VECTOR[style] * flops) / (2.0 * clock)
@@ -204,6 +208,19 @@ def spec_of(row: Mapping[str, Any]) -> DesignSpec:
         host_lanes=host_lanes / dies,
         package="organic" if memory == "none" or not memory.startswith("hbm") else "cowos-s",
     )  # fmt: skip
+
+
+def logic_die(spec: DesignSpec, node: str) -> DesignSpec:
+    """Return the compute die of ``spec``: where ``node`` names two processes, memory, links and last cache lie apart.
+
+    "TSMC N5 (XCD) + N6 (IOD)": the compute die keeps its cores and joins the other die at a byte a MAC and 64 cycles.
+    """
+    if "+" not in re.sub(r"n\d?\+\d?", "", node.casefold()):
+        return spec
+    rate = float(np.ravel(spec.array("cores") * spec.array("rows") * spec.array("clock"))[0]) / 64.0
+    return replace(
+        spec, memory="none", memory_sites=0, lanes=0, shared_sram=0.0, host="none", host_lanes=0, d2d=max(rate, 128e9)
+    )
 
 
 def _macs(row: Mapping[str, Any], clock: float) -> tuple[float, float]:

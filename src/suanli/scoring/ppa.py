@@ -90,7 +90,7 @@ def _score_row(
     if isinstance(spec, str):
         return [], spec, ""
     parameters, held = parameters_for(row, fitted)
-    area, power = (float(v[0]) for v in predicted(spec, parameters["multipliers"]))
+    area, power = (float(v[0]) for v in predicted(spec, parameters["multipliers"], node=str(inputs["foundry_node"])))
     gap = openness(inputs)
     kind = str(row.get("area_kind") or "").strip()
     about = {"id": ident, "source": ident.split("-")[0], "chip": str(row.get("name") or ident), "node": spec.node,
