@@ -7,28 +7,8 @@ from time import process_time
 from suanli import catalog
 from suanli.controls import load_rulebook, mask, query_of_chip, screen
 
-SITES = [
-    "CN",
-    "MY",
-    "SG",
-    "US",
-    "JP",
-    "NO",
-    "AE",
-    "SA",
-    "TH",
-    "ID",
-    "IN",
-    "BR",
-    "DE",
-    "FR",
-    "GB",
-    "KR",
-    "TW",
-    "VN",
-    "KZ",
-    "CA",
-]
+SITES = ["CN", "MY", "SG", "US", "JP", "NO", "AE", "SA", "TH", "ID", "IN", "BR", "DE", "FR", "GB", "KR", "TW", "VN"]
+SITES += ["KZ", "CA"]
 MONTHS = [f"{year}-{month:02d}" for year in range(2024, 2029) for month in range(1, 13)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from suanli.controls import _domains as dom
 from suanli.controls._book import Clause, Listed, Live, Rule, Rulebook, Ruleset, epoch_of, live
@@ -53,7 +53,7 @@ class Verdict:
     assumed: Mapping[str, Number | frozenset[str] | bool]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class World:
     """What is known and assumed; the environment that conditions are asked of."""
 
@@ -184,8 +184,7 @@ def decide(book: Rulebook, known: Known, ruleset: Ruleset, *, quick: bool = Fals
 
 def _walk(world: World, quick: bool) -> Verdict:
     """Return the verdict of one world: the first answer in the order of the phases."""
-    world.terms = dict(world.book.terms)
-    world.fixed = set()
+    world = replace(world, terms=dict(world.book.terms), fixed=set())
     spoken: list[Spoken] = []
     answer: Spoken | None = None
     activity = world.known.activity

@@ -57,7 +57,7 @@ class Item:
     world: World
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Grid:
     book: Rulebook
     axes: Axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from suanli.controls._expr import (
@@ -36,7 +36,7 @@ class Names:
     groups: frozenset[str]
     conditions: Mapping[str, Condition]
     rule: str = ""
-    parameters: Mapping[str, Any] = None  # type: ignore[assignment]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     lists: frozenset[str] = frozenset()
 
 
@@ -44,189 +44,198 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<date>\d{4}-\d\d-\d\d)|(?P<num>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<quote>'[^']*')"
     r"|(?P<param>@\w+)|(?P<name>[A-Za-z_]\w*)|(?P<op><=|>=|==|!=|[-+*/<>(),\[\]]))"
 )
-_WORDS = {"and", "or", "not", "in"}
 
 
 def parse(text: str, names: Names) -> Condition:
     """Return ``text`` as a condition. Raises InputError naming what is wrong and the nearest known name."""
-    return _Reader(text, names).whole()
+    source = _Source(text, names, _tokens(text))
+    if not source.tokens:
+        return Always()
+    found, at = _either(source, 0)
+    if at < len(source.tokens):
+        raise source.wrong(f"did not expect '{source.word(at)}'")
+    return found
 
 
-class _Reader:
-    """One pass over the tokens of a condition."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A condition as tokens, and what its names may mean. Readers take a place in it and return the place after."""
 
-    def __init__(self, text: str, names: Names) -> None:
-        self.text, self.names, self.tokens, self.at = text, names, _tokens(text), 0
+    text: str
+    names: Names
+    tokens: tuple[tuple[str, str], ...]
 
-    def fail(self, message: str) -> InputError:
+    def kind(self, at: int) -> str:
+        return self.tokens[at][0] if at < len(self.tokens) else "end"
+
+    def word(self, at: int) -> str:
+        return self.tokens[at][1] if at < len(self.tokens) else ""
+
+    def wrong(self, message: str) -> InputError:
         return InputError(f"condition '{self.text}': {message}")
 
-    def peek(self) -> tuple[str, str]:
-        return self.tokens[self.at] if self.at < len(self.tokens) else ("end", "")
+    def expect(self, at: int, *wanted: str) -> str:
+        if self.word(at) not in wanted:
+            raise self.wrong(f"expected {' or '.join(wanted)}, found {self.word(at) or 'the end'}")
+        return self.word(at)
 
-    def take(self, *wanted: str) -> str:
-        kind, word = self.peek()
-        if wanted and word not in wanted:
-            raise self.fail(f"expected {' or '.join(wanted)}, found {word or 'the end'}")
-        self.at += 1
-        return word if kind != "end" else ""
+    def parameter(self, at: int) -> Any:
+        name, known = self.word(at)[1:], self.names.parameters
+        if name not in known:
+            raise self.wrong(f"the rule has no parameter '{name}'{_hint(name, known)}")
+        return known[name]
 
-    def whole(self) -> Condition:
-        if not self.tokens:
-            return Always()
-        found = self.either()
-        if self.peek()[0] != "end":
-            raise self.fail(f"did not expect '{self.peek()[1]}'")
-        return found
 
-    def either(self) -> Condition:
-        parts = [self.every()]
-        while self.peek()[1] == "or":
-            self.take()
-            parts.append(self.every())
-        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+def _either(source: _Source, at: int) -> tuple[Condition, int]:
+    parts, at = _joined(source, at, "or", _every)
+    return parts[0] if len(parts) == 1 else Either(parts), at
 
-    def every(self) -> Condition:
-        parts = [self.negated()]
-        while self.peek()[1] == "and":
-            self.take()
-            parts.append(self.negated())
-        return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
-    def negated(self) -> Condition:
-        if self.peek()[1] == "not":
-            self.take()
-            return Not(self.negated())
-        return self.simple()
+def _every(source: _Source, at: int) -> tuple[Condition, int]:
+    parts, at = _joined(source, at, "and", _negated)
+    return parts[0] if len(parts) == 1 else Every(parts), at
 
-    def simple(self) -> Condition:
-        kind, word = self.peek()
-        if word == "(":
-            self.take()
-            inner = self.either()
-            self.take(")")
-            return inner
-        if kind != "name":
-            raise self.fail(f"expected a condition, found {word or 'the end'}")
-        following = self.tokens[self.at + 1][1] if self.at + 1 < len(self.tokens) else ""
-        if following == "(":
-            return self.call()
-        if word in self.names.conditions:
-            self.take()
-            return self.names.conditions[word]
-        if word == "date":
-            self.take()
-            return DateCompare(self.take("<", "<=", ">", ">=", "==", "!="), self.day())
-        if word in self.names.choices:
-            return self.member()
-        return self.comparison()
 
-    def call(self) -> Condition:
-        function = self.take()
-        self.take("(")
-        if function == "shown":
-            inner = self.either()
-            self.take(")")
-            return Shown(inner)
-        arguments = [self.take()]
-        while self.peek()[1] == ",":
-            self.take()
-            arguments.append(self.take())
-        self.take(")")
-        if function == "known" and len(arguments) == 1 and arguments[0] in self.names.numbers:
-            return Known(arguments[0])
-        if function not in {"named", "item_named"}:
-            raise self.fail(f"unknown function '{function}'; allowed: shown, known, named, item_named")
-        wanted = arguments[1] if function == "named" and len(arguments) == 2 else arguments[0]
-        if wanted not in self.names.lists:
-            raise self.fail(f"the rule has no list '{wanted}'")
-        return Call(function, tuple(arguments), self.names.rule)
+def _joined(
+    source: _Source, at: int, word: str, read: Callable[[_Source, int], tuple[Condition, int]]
+) -> tuple[tuple[Condition, ...], int]:
+    found, at = read(source, at)
+    parts = [found]
+    while source.word(at) == word:
+        found, at = read(source, at + 1)
+        parts.append(found)
+    return tuple(parts), at
 
-    def day(self) -> str:
-        kind, word = self.peek()
-        if kind == "date":
-            return self.take()
-        if kind == "param":
-            return str(self.parameter())
-        raise self.fail(f"expected a date, found {word or 'the end'}")
 
-    def parameter(self) -> Any:
-        word = self.take()[1:]
-        known = self.names.parameters or {}
-        if word not in known:
-            raise self.fail(f"the rule has no parameter '{word}'{_hint(word, known)}")
-        return known[word]
+def _negated(source: _Source, at: int) -> tuple[Condition, int]:
+    if source.word(at) == "not":
+        inner, at = _negated(source, at + 1)
+        return Not(inner), at
+    return _simple(source, at)
 
-    def member(self) -> Condition:
-        name = self.take()
-        kind = self.peek()[1]
-        if kind not in {"in", "not", "==", "!="}:
-            return Member(name, frozenset({"1"}), ())
-        op = self.take()
-        if op == "not":
-            self.take("in")
-        words = self.listed() if op in {"in", "not"} else [self.take().strip("'")]
-        groups = tuple(w for w in words if w in self.names.groups)
-        allowed = frozenset(w for w in words if w not in self.names.groups)
-        known = self.names.choices[name]
-        for word in sorted(allowed - known) if known else ():
-            raise self.fail(f"'{word}' is no value of {name}{_hint(word, known)}")
-        found = Member(name, allowed, groups)
-        return Not(found) if op in {"not", "!="} else found
 
-    def listed(self) -> list[str]:
-        if self.peek()[0] == "param":
-            value = self.parameter()
-            return [str(v) for v in value] if isinstance(value, (list, tuple)) else [str(value)]
-        if self.peek()[1] != "[":
-            return [self.take().strip("'")]
-        self.take("[")
-        words = [self.take().strip("'")]
-        while self.peek()[1] == ",":
-            self.take()
-            words.append(self.take().strip("'"))
-        self.take("]")
-        return words
+def _simple(source: _Source, at: int) -> tuple[Condition, int]:
+    word, names = source.word(at), source.names
+    if word == "(":
+        inner, at = _either(source, at + 1)
+        source.expect(at, ")")
+        return inner, at + 1
+    if source.kind(at) != "name":
+        raise source.wrong(f"expected a condition, found {word or 'the end'}")
+    if source.word(at + 1) == "(":
+        return _call(source, at)
+    if word in names.conditions:
+        return names.conditions[word], at + 1
+    if word == "date":
+        op = source.expect(at + 1, "<", "<=", ">", ">=", "==", "!=")
+        return DateCompare(op, _day(source, at + 2)), at + 3
+    return _member(source, at) if word in names.choices else _comparison(source, at)
 
-    def comparison(self) -> Condition:
-        start = self.at
-        left = self.total()
-        key = " ".join(word for _, word in self.tokens[start : self.at])
-        op = self.take("<", "<=", ">", ">=", "==", "!=")
-        kind, word = self.peek()
-        if kind not in {"num", "param"}:
-            raise self.fail(f"expected a number or a parameter after '{op}', found {word or 'the end'}")
-        limit = self.parameter() if kind == "param" else self.take()
-        try:
-            return Compare(op, left, float(limit), key)
-        except (TypeError, ValueError):
-            raise self.fail(f"'{word}' is not a number") from None
 
-    def total(self) -> Numeric:
-        left = self.product()
-        while self.peek()[1] == "+":
-            left = self.joined(left, self.product)
-        return left
+def _call(source: _Source, at: int) -> tuple[Condition, int]:
+    function = source.word(at)
+    if function == "shown":
+        inner, at = _either(source, at + 2)
+        source.expect(at, ")")
+        return Shown(inner), at + 1
+    arguments, at = _words(source, at + 2, ")")
+    names = source.names
+    if function == "known" and len(arguments) == 1 and arguments[0] in names.numbers:
+        return Known(arguments[0]), at
+    if function not in {"named", "item_named"}:
+        raise source.wrong(f"unknown function '{function}'; allowed: shown, known, named, item_named")
+    if len(arguments) != 1 + (function == "named") or arguments[-1] not in names.lists:
+        raise source.wrong(f"the rule has no list '{arguments[-1]}'")
+    return Call(function, arguments, names.rule), at
 
-    def product(self) -> Numeric:
-        left = self.quantity()
-        while self.peek()[1] in {"*", "/"}:
-            left = self.joined(left, self.quantity)
-        return left
 
-    def joined(self, left: Numeric, rest: Callable[[], Numeric]) -> Numeric:
-        op = self.take()
-        right = rest()
-        return Arithmetic(op, left, right, f"{_text(left)} {op} {_text(right)}")
+def _words(source: _Source, at: int, close: str) -> tuple[tuple[str, ...], int]:
+    """Return the words up to ``close``, between commas and without quotes."""
+    words = [source.word(at).strip("'")]
+    at += 1
+    while source.word(at) == ",":
+        words.append(source.word(at + 1).strip("'"))
+        at += 2
+    source.expect(at, close)
+    return tuple(words), at + 1
 
-    def quantity(self) -> Numeric:
-        kind, word = self.peek()
-        if kind == "num":
-            return Number(float(self.take()))
-        if kind == "name" and word in self.names.numbers:
-            return Fact(self.take())
-        known = {*self.names.numbers, *self.names.choices, *self.names.conditions, "date"}
-        raise self.fail(f"unknown name '{word}'{_hint(word, known)}")
+
+def _day(source: _Source, at: int) -> str:
+    if source.kind(at) == "date":
+        return source.word(at)
+    if source.kind(at) == "param":
+        return str(source.parameter(at))
+    raise source.wrong(f"expected a date, found {source.word(at) or 'the end'}")
+
+
+def _member(source: _Source, at: int) -> tuple[Condition, int]:
+    name, op = source.word(at), source.word(at + 1)
+    if op == "not" and source.expect(at + 2, "in"):
+        words, at = _listed(source, at + 3)
+    elif op == "in":
+        words, at = _listed(source, at + 2)
+    elif op in {"==", "!="}:
+        words, at = (source.word(at + 2).strip("'"),), at + 3
+    else:
+        return Member(name, frozenset({"1"}), ()), at + 1
+    groups = tuple(w for w in words if w in source.names.groups)
+    allowed = frozenset(w for w in words if w not in source.names.groups)
+    known = source.names.choices[name]
+    for word in sorted(allowed - known):
+        raise source.wrong(f"'{word}' is no value of {name}{_hint(word, known)}")
+    found = Member(name, allowed, groups)
+    return Not(found) if op in {"not", "!="} else found, at
+
+
+def _listed(source: _Source, at: int) -> tuple[tuple[str, ...], int]:
+    if source.kind(at) == "param":
+        value = source.parameter(at)
+        return tuple(str(v) for v in (value if isinstance(value, list | tuple) else [value])), at + 1
+    if source.word(at) == "[":
+        return _words(source, at + 1, "]")
+    return (source.word(at).strip("'"),), at + 1
+
+
+def _comparison(source: _Source, at: int) -> tuple[Condition, int]:
+    left, at = _total(source, at)
+    op = source.expect(at, "<", "<=", ">", ">=", "==", "!=")
+    word, kind = source.word(at + 1), source.kind(at + 1)
+    if kind not in {"num", "param"}:
+        raise source.wrong(f"expected a number or a parameter after '{op}', found {word or 'the end'}")
+    limit = source.parameter(at + 1) if kind == "param" else word
+    try:
+        return Compare(op, left, float(limit), _text(left)), at + 2
+    except (TypeError, ValueError):
+        raise source.wrong(f"'{word}' is not a number") from None
+
+
+def _total(source: _Source, at: int) -> tuple[Numeric, int]:
+    return _folded(source, at, {"+"}, _product)
+
+
+def _product(source: _Source, at: int) -> tuple[Numeric, int]:
+    return _folded(source, at, {"*", "/"}, _quantity)
+
+
+def _folded(
+    source: _Source, at: int, ops: set[str], read: Callable[[_Source, int], tuple[Numeric, int]]
+) -> tuple[Numeric, int]:
+    left, at = read(source, at)
+    while source.word(at) in ops:
+        op = source.word(at)
+        right, at = read(source, at + 1)
+        left = Arithmetic(op, left, right, f"{_text(left)} {op} {_text(right)}")
+    return left, at
+
+
+def _quantity(source: _Source, at: int) -> tuple[Numeric, int]:
+    word, names = source.word(at), source.names
+    if source.kind(at) == "num":
+        return Number(float(word)), at + 1
+    if source.kind(at) == "name" and word in names.numbers:
+        return Fact(word), at + 1
+    known = {*names.numbers, *names.choices, *names.conditions, "date"}
+    raise source.wrong(f"unknown name '{word}'{_hint(word, known)}")
 
 
 def _text(node: Numeric) -> str:
@@ -238,8 +247,9 @@ def _hint(word: str, known: Any) -> str:
     return f"; did you mean '{close}'?" if close else ""
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
-    out, at = [], 0
+def _tokens(text: str) -> tuple[tuple[str, str], ...]:
+    out: list[tuple[str, str]] = []
+    at = 0
     while at < len(text.rstrip()):
         found = _TOKEN.match(text, at)
         if found is None:
@@ -247,4 +257,4 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         kind = found.lastgroup or ""
         out.append((kind, found[kind]))
         at = found.end()
-    return out
+    return tuple(out)
