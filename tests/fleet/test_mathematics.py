@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.fleet.synthetic import made
-from tests.fleet.textbook import textbook
 
 from suanli.fleet._lines import Line
 from suanli.fleet._program import program, scenario_cost, solve_program
 from suanli.fleet._scenarios import select
 from suanli.fleet._solve import decision, solve_plan
 from suanli.fleet.mathematics import FAMILIES, NOTES
+from tests.fleet.synthetic import made
+from tests.fleet.textbook import textbook
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -71,7 +71,7 @@ def test_more_budget_is_never_worse(factor: float) -> None:
 
 
 def test_a_dominated_offer_is_never_bought() -> None:
-    grid, rates, futures, shares = made(12, 2, 3, 3)
+    grid, rates, futures, _ = made(12, 2, 3, 3)
     worst = [j for j, x in enumerate(grid.lines) if x.chip == "chip2"]
     twin = [j for j, x in enumerate(grid.lines) if x.chip == "chip1"]
     price, order = grid.price.copy(), grid.order.copy()

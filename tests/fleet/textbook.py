@@ -1,4 +1,4 @@
-"""The plan as a textbook writes it, in linopy: stock and use of every line in every scenario. The oracle of the tests."""
+"""The plan as a textbook writes it, in linopy: stock and use of every line in every scenario. The tests' oracle."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ def textbook(grid: Grid, rates: Rates, futures: Futures, shares: tuple[Shares, .
     use = m.add_variables(0, coords=[s, j, t], dims=["s", "j", "t"], name="use")
     short = m.add_variables(0, coords=[s, w, t], dims=["s", "w", "t"], name="short")
 
+    axes = {"s": s, "j": j, "t": t, "w": w}
+
     def data(values: Any, *dims: str) -> Any:
-        return xr.DataArray(np.asarray(values, dtype=float), dims=dims, coords={d: {"s": s, "j": j, "t": t, "w": w}[d] for d in dims})
+        return xr.DataArray(np.asarray(values, dtype=float), dims=dims, coords={d: axes[d] for d in dims})
 
     arrive = np.zeros((S, J, T, T))
     for a in range(S):

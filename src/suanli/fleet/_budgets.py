@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from suanli.errors import InputError, unknown_name
+from suanli.errors import InputError
 from suanli.files import read_text, validate
+from suanli.fleet._figure import unknown_part
 from suanli.fleet._schema import CaseSpec, Variant
 
 
@@ -18,11 +19,11 @@ def budget_variant(spec: CaseSpec, asked: Sequence[str]) -> Variant:
     Raises InputError for text of neither form, UnknownNameError for a pot or variant that the case has not.
     """
     names = [v.id for v in spec.variants]
-    if len(asked) == 1 and "=" not in asked[0]:
+    if len(asked) == 1 and not {"=", ":"} & set(asked[0]):
         for variant in spec.variants:
             if variant.id == asked[0]:
                 return variant
-        raise unknown_name("variant", asked[0], names)
+        raise unknown_part("variant", asked[0], names)
     pots = [p.id for p in spec.pots]
     budgets: dict[str, list[Any]] = {}
     for text in asked:
@@ -31,7 +32,7 @@ def budget_variant(spec: CaseSpec, asked: Sequence[str]) -> Variant:
         if not amount or not year.strip().isdigit():
             raise InputError(f"--budget: '{text}' is not a variant ({', '.join(names)}) nor POT:YEAR=MONEY")
         if pot.strip() not in pots:
-            raise unknown_name("pot", pot.strip(), pots)
+            raise unknown_part("pot", pot.strip(), pots)
         row = {"year": int(year), "amount": {"value": amount.strip(), "source": "command line"}}
         budgets.setdefault(pot.strip(), []).append(row)
     made = {"id": "asked", "title": f"as asked: {', '.join(asked)}", "budgets": budgets}

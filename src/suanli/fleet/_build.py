@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from suanli.errors import InputError, unknown_name
-from suanli.fleet._figure import Dated, Fig, ordinal
+from suanli.errors import InputError
+from suanli.fleet._figure import Dated, Fig, ordinal, unknown_part
 from suanli.fleet._grid import (
     MEGA,
     Bills,
@@ -43,7 +43,7 @@ def view_of(spec: CaseSpec, name: str | None) -> View:
     for view in spec.views:
         if view.id == name:
             return view
-    raise unknown_name("view", name, [v.id for v in spec.views])
+    raise unknown_part("view", name, [v.id for v in spec.views])
 
 
 def as_known(spec: CaseSpec, view: View) -> CaseSpec:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from suanli import catalog, files
-from suanli.errors import InputError, nearest, unknown_name
+from suanli.errors import InputError, nearest
 from suanli.fleet._figure import Fig, ordinal
 from suanli.fleet._schema import CaseSpec
 from suanli.fleet._schema_work import UserPoint
@@ -345,8 +345,3 @@ def _check_risks(case: Case) -> None:
                     raise InputError(f"{case.at((*where, 'effects', k))}: '{effect.what}' needs a value")
                 for m, name in enumerate(effect.on):
                     _member(case, (*where, "effects", k, "on", m), name, targets, "target")
-
-
-def unknown_case_part(kind: str, name: str, known: Sequence[str]) -> InputError:
-    """Return the error for an option that names no ``kind`` of the case."""
-    return unknown_name(kind, name, known)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from suanli.errors import SuanliError
+from suanli.errors import SuanliError, UnknownNameError, nearest
 from suanli.quantities import currency, parse
 
 CURRENCIES = ("USD", "CNY", "EUR", "MYR")
@@ -137,3 +138,10 @@ def month_of(number: int) -> str:
 def first_day(month: str) -> dt.date:
     """Return the first day of ``month``."""
     return dt.date(int(month[:4]), int(month[5:7]), 1)
+
+
+def unknown_part(kind: str, name: str, known: Sequence[str]) -> UnknownNameError:
+    """Return the error for a ``kind`` that the case does not have."""
+    close = nearest(name, known)
+    hint = f"did you mean '{close}'?" if close else f"the case has {', '.join(known) or 'none'}"
+    return UnknownNameError(f"unknown {kind} '{name}'; {hint}")

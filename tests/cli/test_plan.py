@@ -1,0 +1,46 @@
+"""``suanli plan`` on the command line: one screen, one clear line, exit code 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from suanli.cli import main
+
+SMALL = str(Path(__file__).parents[1] / "fleet" / "data" / "small")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", *arguments])
+    assert stop.value.code == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert told[0].startswith("suanli: ")
+    return told[0]
+
+
+def test_what_cannot_be_done_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "did you mean 'trendforce-gpt'" in refused(capsys, "trendforce")
+    assert "not a date" in refused(capsys, SMALL, "--as-of", "yesterday")
+    assert "unknown variant" in refused(capsys, SMALL, "--budget", "none")
+    assert "one case, found also" in refused(capsys, SMALL, SMALL)
+    assert "two folders" in refused(capsys, "diff", SMALL)
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    assert "is a file" in refused(capsys, SMALL, "--out", str(tmp_path / "file"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_plan_is_written_whole_and_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", SMALL, "--out", str(tmp_path / "out"), "--fresh", "4", "--json", str(tmp_path / "all.json")])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    for part in ("A small case", "Orders by quarter", "What binds", "The plan in each future", "fresh futures"):
+        assert part in told
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["all.json", "out"]
+    assert (tmp_path / "out" / "report.html").stat().st_size > 1000
+    body = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))
+    assert body == json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
