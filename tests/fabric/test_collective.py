@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from suanli.catalog import chip, chips
 from suanli.errors import InputError
-from suanli.fabric import KINDS, collective_time, network_of, used_tiers
+from suanli.fabric import KINDS, collective_time, law_of, network_of, used_tiers
 from suanli.kinds import Chip, Network, Tier
 
 SIZES = np.geomspace(256, 4e9, 40)
@@ -171,6 +171,18 @@ def test_kernels_of_frameworks_are_faster_when_small() -> None:
     assert kernel[1] == library[1]
     eager = float(collective_time(network, "all_reduce", small, 8, library="eager", memory_bandwidth=3.35e12))
     assert eager > library[0]
+
+
+def test_families_without_measurements_take_those_of_their_kin() -> None:
+    assert law_of("nvlink5") == law_of("nvlink4")
+    assert law_of("nvlink2") == law_of("nvlink3")
+    assert law_of("pcie3") == law_of("pcie5")
+    assert law_of("pcie5@another-host") == law_of("pcie5")
+    assert law_of("nvlink5#trtllm") == law_of("nvlink4#trtllm")
+    assert law_of("nvlink4#another") == law_of("nvlink4")
+    assert law_of("hccs").rate > law_of("nvlink3").rate
+    with pytest.raises(InputError, match="no parameters for links of family 'smoke'"):
+        law_of("smoke")
 
 
 def test_one_chip_needs_no_time() -> None:

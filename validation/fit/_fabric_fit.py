@@ -96,16 +96,17 @@ def fit_families(frame: pl.DataFrame) -> dict[str, dict[str, float]]:
     out: dict[str, dict[str, float]] = {}
     for family in sorted(parts, key=lambda f: ("infiniband" in f, f)):
         out[family] = _fit_family(family, parts[family], out)
-    hosts = [f for f in out if f.startswith("pcie") and "@" in f]
+    hosts = [f for f in out if f.startswith("pcie") and "@" in f and "#" not in f]
     if hosts:  # any other host is taken to be like the one whose bridges crowd least: the others lack direct access
         out["pcie"] = out[min(hosts, key=lambda f: out[f]["crowding"])]
     return out
 
 
 def _fit_family(family: str, rows: pl.DataFrame, others: Mapping[str, dict[str, float]]) -> dict[str, float]:
-    values = dict(START)
+    general, mark, _ = family.partition("#")
+    values = dict(others[general] if mark and general in others else START)
     hosted = family.startswith("pcie")
-    if hosted:
+    if hosted and not mark:
         values.update(low_rate=0.3, rate=0.6, loss=0.0, crowding=1.0, kernel_limit=0.0)
     names = [*RING, "crowding"] if hosted else list(RING)
     if family in ("nvlink4", "nvlink5"):

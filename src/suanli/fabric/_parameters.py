@@ -86,11 +86,12 @@ def links() -> dict[str, Any]:
 def kin(family: str) -> tuple[str, ...]:
     """Return the families whose parameters stand for ``family``, itself first, the nearest next.
 
-    "pcie4@l40s" is one measured host of a family.
+    "pcie4@l40s" is one measured host of a family, "nvlink4#trtllm" a family under the kernels of one framework.
     """
-    general = family.partition("@")[0]
-    own = (family,) if family != general else ()
-    return (*own, general, *links()["kin"].get(general, ()))
+    plain, mark, software = family.partition("#")
+    general = plain.partition("@")[0]
+    chain = tuple(dict.fromkeys((plain, general, *links()["kin"].get(general, ()))))
+    return (*(f"{name}#{software}" for name in chain), *chain) if mark else chain
 
 
 def _find(family: str, families: Families) -> Mapping[str, float]:

@@ -93,7 +93,7 @@ def normal(rows: pl.DataFrame) -> pl.DataFrame:
         chip=text("chip"),
         op=text("op"),
         library=library,
-        style=text("backend"),
+        style=pl.when(source.str.contains("trtllm")).then(pl.lit("trtllm")).otherwise(text("backend")),
         dtype=text("dtype"),
         topology=text("topology"),
         num_gpus=number("num_gpus", "ep_size").fill_null(1.0).cast(pl.Int64),
@@ -179,7 +179,7 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
     """Return the network of a row: its chips in one domain, or in nodes as it says; pairs over a bridge.
 
     Rows measured through torch have families of their own (an older NCCL, timed from the host), and so has each
-    measured host of cards on PCIe: how its bridges crowd is its own.
+    measured host of cards on PCIe: how its bridges crowd is its own. Frameworks' own kernels differ by framework.
     """
     n, per_node = int(group["num_gpus"]), int(group["per_node"])
     domain = chip.scale_up_domain or 1
@@ -193,6 +193,8 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
         tiers = [replace(t, family=f"{t.family or t.kind}-torch", in_network_reduction=False) for t in tiers]
     elif tiers[0].kind == "pcie":
         tiers[0] = replace(tiers[0], family=f"{tiers[0].family}@{group['chip']}")
+    if group["library"] == "kernel" and group["style"]:
+        tiers[0] = replace(tiers[0], family=f"{tiers[0].family}#{group['style']}")
     return Network(tiers=tuple(tiers))
 
 

@@ -39,9 +39,8 @@ class Ops:
     chip, ``window`` (0: full; sparse attention's top-k counts as one). MoE: ``m`` tokens that enter the experts'
     group, ``k`` hidden, ``n`` expert width (unsharded), ``n_experts``, ``top_k`` and the group's ``tp`` and ``ep``.
     Embedding: ``m`` rows of ``n`` numbers. Scan: recurrent state of ``n_heads`` x (``k`` x ``head_dim``).
-    ``count``: how often the row runs;
-    ``flop``, ``bytes``: of one run on one chip (bytes: weights, inputs and outputs each once), ``weight_bytes`` of them
-    weights. ``dtype``: the format of the multiplication, ``kv_dtype`` of the cache.
+    ``count``: how often the row runs; ``flop``, ``bytes``: of one run on one chip (bytes: weights, inputs and outputs
+    each once), ``weight_bytes`` of them weights. ``dtype``: the format multiplied in, ``kv_dtype`` of the cache.
     """
 
     kind: IntArray
