@@ -147,35 +147,39 @@ def _end(value: float | None) -> str:
 
 
 def _screened(body: Body) -> Table:
-    seen: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for e in body["screened"]:
-        seen.setdefault((e["offer"], e["act"].split(": ")[1], e["rule"]), []).append(f"{e['view']} from {e['since']}")
+        views = groups.setdefault((e["rule"], e["outcome"]), {})
+        views.setdefault(f"{e['view']} from {e['since']}", []).append(e["offer"])
     rows = []
-    for (offer, act, rule), views in list(seen.items())[:14]:
-        entry = next(e for e in body["screened"] if e["offer"] == offer and e["rule"] == rule)
-        rows.append([offer, act, entry["outcome"], rule, "; ".join(dict.fromkeys(views))])
-    return table("Screened out", ("offer or stock", "act", "ruling", "rule", "from"), rows)
+    for (rule, outcome), views in groups.items():
+        offers = list(dict.fromkeys(o for names in views.values() for o in names))
+        rows.append([", ".join(offers), outcome, rule, "; ".join(views)])
+    return table("Screened out (restricted or open: never in a plan)", ("offers", "ruling", "rule", "from"), rows[:10])
 
 
 def _binding(main: Body) -> Table:
-    best: dict[tuple[str, str], Body] = {}
+    best: dict[str, Body] = {}
     for b in main["binding"]:
-        best.setdefault((b["family"], b["subject"]), b)
-    rows = [[b["sentence"], f"{show_money(b['worth'], 'USD')} / {b['per']}"] for b in list(best.values())[:7]]
-    return table("What binds, and what one more unit saves", ("limit", "worth"), rows, right=("worth",))
+        if b["worth"] > best.get(b["family"], {"worth": 0.0})["worth"]:
+            best[b["family"]] = b
+    rows = [[b["sentence"], f"{show_money(b['worth'], 'USD')} / {b['per']}"] for b in best.values()]
+    return table("What binds most, by kind, and what one more unit saves", ("limit", "worth"), rows, right=("worth",))
 
 
 def _futures(body: Body, main: Body) -> Table:
+    every = sorted(main["scenarios"], key=lambda s: -float(s["cost"]))
+    told = every if len(every) <= 7 else [*every[:3], *every[-2:]]
     rows = [
         [f"{s['probability']:.0%}", show(s["served"], "%"), show_money(s["cost"], "USD"),
          "" if s["regret"] is None else show_money(s["regret"], "USD"), _short(s["scenario"])]
-        for s in main["scenarios"]
+        for s in told
     ]  # fmt: skip
     w = body["worth"]
-    title = f"The plan in each future ({w['kept']} kept of {w['joint']} joint ones, error {w['reduction_error']:.0%})"
-    return table(
-        title, ("odds", "served", "cost", "regret", "future"), rows, right=("odds", "served", "cost", "regret")
-    )
+    which = "" if len(told) == len(every) else ", the three dearest and two cheapest"
+    title = f"The plan in each future{which} ({w['kept']} of {w['joint']} joint ones, error {w['reduction_error']:.0%})"
+    numbers = ("odds", "served", "cost", "regret")
+    return table(title, (*numbers, "future"), rows, right=numbers)
 
 
 def _short(name: str) -> str:

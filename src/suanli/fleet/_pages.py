@@ -49,15 +49,16 @@ u and training v, parked chips p, unserved requests s, missing parts of runs m. 
 
 $$(1-\\theta)\\,\\sum_\\omega \\pi_\\omega C_\\omega + \\theta\\,\\mathrm{CVaR}_\\alpha(C)$$
 
-where the cost C of a future is orders and rents, power and upkeep, sites and projects, less the second-hand value at the
-horizon's end, plus what unserved requests, unfinished runs and missing shares cost, all discounted.
+where the cost C of a future is orders and rents, power and upkeep, sites and projects, less the second-hand value at
+the horizon's end, plus what unserved requests, unfinished runs and missing shares cost, all discounted.
 
-**Reduced form.** A stock per line and scenario is not needed: scenarios in which a line's orders arrive in the same months
-share one nominal stock K, and what is there is y K with y the scenario's delivered share. It is the same programme with
-fewer variables; the tests hold it against the textbook form in linopy.
+**Reduced form.** A stock per line and scenario is not needed: scenarios in which a line's orders arrive in the same
+months share one nominal stock K, and what is there is y K with y the scenario's delivered share. It is the same
+programme with fewer variables; the tests hold it against the textbook form in linopy.
 
 Duals and infeasibilities speak in the sentences below: the worth of one more unit is what it would save, summed over
-the futures by their probability. Only families marked *business limit* are ever told as colliding or proposed to change.
+the futures by their probability. Only families marked *business limit* are ever told as colliding or proposed to
+change.
 """
 
 

@@ -121,7 +121,7 @@ class PowerPoint(Dated):
     power: Annotated[Fig, In("MW")]
 
 
-class PricePoint(Dated):
+class Tariff(Dated):
     """A price from a month on, per kWh."""
 
     since: Month
@@ -151,7 +151,7 @@ class Site(Strict):
     owner: str = Field(description="party that runs the machines")
     power: list[PowerPoint] = Field(min_length=1, description="IT and cooling power")
     pue: Annotated[Fig, In("1", 1.0, 3.0)]
-    electricity: list[PricePoint] = Field(min_length=1)
+    electricity: list[Tariff] = Field(min_length=1)
     upkeep: Annotated[Money, In("money/MW")] | None = Field(default=None, description="staff and maintenance a year")
     options: list[PowerOption] = Field(default_factory=list)
 
