@@ -75,6 +75,7 @@ def test_nothing_is_known_at_all() -> None:
         ({"date": "20250101"}, "is no day of the form"),
         ({"activity": "exprot"}, "unknown activity 'exprot'; did you mean 'export'"),
         ({"destination": "XX"}, "unknown country code 'XX'"),
+        ({"destination": "UK"}, "did you mean GB (United Kingdom)"),
         ({"destination": "Malasia"}, "did you mean MY (Malaysia)"),
         ({"facts": {"h200_certification": 1}}, "did you mean 'h200_certifications'"),
         ({"listed_party": "Huawei"}, "is not name|list|footnote"),
@@ -119,6 +120,38 @@ def test_bad_facts(text: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         parse_facts(text)
     assert message in str(error.value)
+
+
+def test_facts_as_python_values_count_as_their_text() -> None:
+    h100, _ = question("2024-06-01", "H100", "to=MY")
+    for known in (1, True, "1"):
+        assert screen(replace(h100, facts={"diversion_knowledge": known})).outcome == "LICENCE_REQUIRED"
+    for unknown in (0, False, "0"):
+        assert screen(replace(h100, facts={"diversion_knowledge": unknown})).outcome == "LISTED_NO_LICENCE"
+    t4, _ = question("2025-10-01", "T4", "")
+    for shares in ((0.3, 0.2), [0.3, 0.2], "0.3|0.2"):
+        assert screen(replace(t4, facts={"listed_owner_shares": shares})).eccn == "entity_list"
+    assert screen(replace(t4, designed_for_datacenter=True, nonplanar=True)).outcome == "NOT_LISTED"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"diversion_knowledge": 2},
+        {"diversion_knowledge": 0.5},
+        {"diversion_knowledge": None},
+        {"tpp": True},
+        {"tpp": float("nan")},
+        {"training_ops": -1},
+        {"listed_owner_shares": 0.5},
+        {"listed_owner_shares": ["half"]},
+        {"hardware_custody": 1},
+        {"packaging_country": 3},
+    ],
+)
+def test_a_value_that_is_none_of_the_fact_is_refused(facts: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"fact {next(iter(facts))}"):
+        screen(Query(date="2025-01-01", destination="CN", facts=facts))
 
 
 def test_a_row_with_a_bad_figure_is_refused() -> None:

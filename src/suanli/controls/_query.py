@@ -9,7 +9,7 @@ from typing import Any
 
 from suanli.controls import _domains as dom
 from suanli.controls._domains import Number, Range
-from suanli.controls._vocabulary import activities, all_places, columns, country, parse_fact, parse_facts, vocabulary
+from suanli.controls._vocabulary import activities, all_places, clean_fact, columns, parse_fact, parse_facts, vocabulary
 from suanli.errors import InputError, unknown_name
 
 
@@ -136,13 +136,11 @@ def _stated(query: Query) -> dict[str, Any]:
     for name in columns():
         value = getattr(query, name)
         if value is not None and value != "" and name != "listed_party":
-            out[name] = country(value) if known[name].kind == "country" else value
+            out[name] = value if known[name].kind == "text" else clean_fact(name, value)
     for name, value in query.facts.items():
         if name not in known:
             raise unknown_name("fact", name, known)
-        out[name] = parse_fact(name, value) if isinstance(value, str) else value
-        if known[name].kind == "number" and not isinstance(out[name], Range):
-            out[name] = float(out[name])
+        out[name] = clean_fact(name, value)
     return out
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from suanli.catalog import rulebook_path
 from suanli.controls._domains import Range
-from suanli.errors import InputError, nearest, unknown_name
+from suanli.errors import InputError, UnknownNameError, nearest, unknown_name
 
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
@@ -92,6 +92,12 @@ def _counts_as() -> Mapping[str, str]:
 
 
 @cache
+def _also_written() -> Mapping[str, str]:
+    found: Mapping[str, str] = _packaged("countries.json")["also_written"]
+    return found
+
+
+@cache
 def all_places() -> frozenset[str]:
     """Return the codes that a place may take in a condition (Hong Kong counts as China)."""
     return frozenset(_counts_as().get(code, code) for code in countries())
@@ -110,10 +116,8 @@ def country(text: str) -> str:
     if found is not None:
         return _counts_as().get(found, found)
     close = nearest(text, by_name) if len(code) > 2 else None
-    known = f"{by_name[close]} ({countries()[by_name[close]]})" if close else nearest(code, countries())
-    hint = f"; did you mean {known}?" if known else ""
-    from suanli.errors import UnknownNameError
-
+    meant = by_name[close] if close else _also_written().get(code) or nearest(code, countries())
+    hint = f"; did you mean {meant} ({countries()[meant]})?" if meant else ""
     raise UnknownNameError(f"unknown country code '{text}': ISO 3166-1 alpha-2 codes are used{hint}")
 
 
@@ -143,14 +147,43 @@ def parse_fact(name: str, text: str) -> Any:
     return text
 
 
+def clean_fact(name: str, value: Any) -> Any:
+    """Return ``value`` of the fact ``name`` as the rules hold it: text is read, numbers, flags and lists are checked.
+
+    Raises InputError for a value that is none of the fact.
+    """
+    if isinstance(value, str):
+        return parse_fact(name, value)
+    fact = vocabulary()[name]
+    if fact.kind == "numbers" and isinstance(value, list | tuple):
+        return tuple(_checked(name, share) for share in value)
+    if fact.kind == "number" and not isinstance(value, bool):
+        return _checked(name, value)
+    if fact.kind in {"flag", "choice"} and isinstance(value, int):
+        return parse_fact(name, str(int(value)))
+    raise InputError(f"fact {name}: {value!r} is not a {'number' if fact.kind == 'number' else fact.kind}")
+
+
+def _checked(name: str, value: Any) -> float | Range:
+    if isinstance(value, Range):
+        return _ordered(name, value, f"{value.low}..{value.high}", open_end=True)
+    if not isinstance(value, int | float):
+        raise InputError(f"fact {name}: {value!r} is not a number")
+    return _ordered(name, float(value), str(value))
+
+
 def _number(name: str, text: str) -> float | Range:
     low, dots, high = text.partition("..")
     try:
         found = float(low) if not dots else Range(float(low), float(high))
     except ValueError:
         raise InputError(f"fact {name}: '{text}' is not a number (or a range 'low..high')") from None
-    ends = (found, found) if isinstance(found, float) else (found.low, found.high)
-    if not 0 <= ends[0] <= ends[1] < float("inf"):
+    return _ordered(name, found, text)
+
+
+def _ordered(name: str, found: float | Range, text: str, *, open_end: bool = False) -> float | Range:
+    low, high = (found.low, found.high) if isinstance(found, Range) else (found, found)
+    if not 0 <= low <= high or (high == float("inf") and not open_end):
         raise InputError(f"fact {name}: '{text}' is negative, not finite or upside down")
     return found
 
