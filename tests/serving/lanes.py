@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from suanli.serving import Habits, Lanes
+from suanli.serving import Habits, Lanes, Replay
 from suanli.serving._steady import GRID
 
 
@@ -48,3 +48,8 @@ def plain_habits() -> Habits:
         arrive_s=one(0.0),
         wait=one(0.0),
     )
+
+
+def column(seen: Replay, name: str) -> Any:
+    """Return a column of a run's requests."""
+    return seen.requests[name].to_numpy()

@@ -1,4 +1,6 @@
+import itertools
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -9,8 +11,8 @@ from suanli.kinds import Chip, Service
 from suanli.serving import Layout, capacity_table, launch_flags, options, pareto, search, step_lane
 
 
-def chat(name: str = "llama-3.1-70b", **changes: object) -> Service:
-    fields: dict = {
+def chat(name: str = "llama-3.1-70b", **changes: Any) -> Service:
+    fields: dict[str, Any] = {
         "model": catalog.model(name),
         "rate": 10.0,
         "input_tokens": 1155.0,
@@ -91,7 +93,7 @@ def test_search_ranks_layouts_and_says_why_others_lose() -> None:
     good = [c for c in found if c.requests_per_s == c.requests_per_s]
     assert good[0].reason == ""
     assert all(c.reason for c in found[1:])
-    assert all(a.requests_per_s >= b.requests_per_s for a, b in zip(good, good[1:], strict=False))
+    assert all(a.requests_per_s >= b.requests_per_s for a, b in itertools.pairwise(good))
     assert all(c.n_chips <= 16 for c in good)
     assert {c.prefill is None for c in good} == {True, False}
     assert all(c.tpot_s <= 0.0505 for c in good)
@@ -115,8 +117,8 @@ def test_what_does_not_fit_says_by_how_much() -> None:
 def test_pareto_front_falls() -> None:
     front = pareto(chat(), catalog.chip("h100-sxm"), n_chips=8)
     users, chips = zip(*((a, b) for a, b, _ in front), strict=True)
-    assert all(a > b for a, b in zip(users, users[1:], strict=False))
-    assert all(a < b for a, b in zip(chips, chips[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(users))
+    assert all(a < b for a, b in itertools.pairwise(chips))
 
 
 def test_launch_commands_carry_the_layout() -> None:

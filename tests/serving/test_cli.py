@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,12 +9,12 @@ from suanli.cli import main
 ARGS = ["serve", "llama-3.1-8b", "--on", "h100-sxm", "--chips", "2", "--isl", "1000", "--osl", "200"]
 
 
-def answer(tmp_path: Path, *more: str) -> dict:
+def answer(tmp_path: Path, *more: str) -> dict[str, Any]:
     path = tmp_path / "answer.json"
     with pytest.raises(SystemExit) as stop:
         main([*ARGS, *more, "--json", str(path)])
     assert stop.value.code == 0
-    found: dict = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 

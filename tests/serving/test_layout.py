@@ -11,7 +11,7 @@ from suanli.serving._layout import check, weight_bytes
 
 
 def test_published_weights() -> None:
-    # Llama 3.1 70B in bf16 is 141 GB on Hugging Face; DeepSeek-V3 in fp8 about 671 GB of main weights, gpt-oss-120b 65 GB
+    # Hugging Face: Llama 3.1 70B 141 GB in bf16, DeepSeek-V3 about 671 GB of main weights in fp8, gpt-oss-120b 65 GB
     h100 = catalog.chip("h100-sxm")
     for name, precision, size in (
         ("llama-3.1-70b", "bf16", 141),

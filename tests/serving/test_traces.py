@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,24 @@ BURST = """Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type
 MOONCAKE = """{"timestamp": 0, "input_length": 6755, "output_length": 500, "hash_ids": [0, 1, 2, 3]}
 {"timestamp": 3052, "input_length": 7319, "output_length": 490, "hash_ids": [0, 1, 14, 15]}
 """
-SHAREGPT = """{"id": "a", "conversations": [{"from": "human", "value": "0123456789abcdef"}, {"from": "gpt", "value": "01234567"}]}
-{"id": "b", "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "12345678"}, {"role": "user", "content": "abcd"}, {"role": "assistant", "content": "1234"}]}
-"""
+SHAREGPT = "\n".join(
+    json.dumps(row)
+    for row in (
+        {
+            "id": "a",
+            "conversations": [{"from": "human", "value": "0123456789abcdef"}, {"from": "gpt", "value": "01234567"}],
+        },
+        {
+            "id": "b",
+            "messages": [
+                {"role": "user", "content": "x"},
+                {"role": "assistant", "content": "12345678"},
+                {"role": "user", "content": "abcd"},
+                {"role": "assistant", "content": "1234"},
+            ],
+        },
+    )
+)
 
 
 def write(tmp_path: Path, text: str, name: str = "trace.csv") -> Path:
@@ -86,7 +102,7 @@ def test_plain_csv_sorts_scales_and_cuts(tmp_path: Path) -> None:
         ("arrival_s,input_tokens,output_tokens\n0,1.5,2\n", r":2: input_tokens: found '1.5'"),
         (MOONCAKE + "{not json\n", r":3: not JSON"),
         (MOONCAKE + '{"timestamp": 1, "output_length": 2}\n', r":3: input_length is missing"),
-        (SHAREGPT + '{"id": "c", "conversations": [{"from": "gpt"}]}\n', r":3: a turn has no text"),
+        (SHAREGPT + '\n{"id": "c", "conversations": [{"from": "gpt"}]}\n', r":3: a turn has no text"),
         ("a,b,c\n1,2,3\n", r":1: is no trace format I know"),
         ("arrival_s,input_tokens,output_tokens\n", "holds no answered request"),
     ],

@@ -8,6 +8,7 @@ once and what hides its settings weighs less; shifts of frameworks and chip fami
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from suanli.estimates import Z80
 from suanli.files import write_json
-from suanli.scoring._serving_predict import Prepared, predict, prepare
+from suanli.scoring._serving_predict import METRICS, Prepared, kind_of, predict, prepare, widening
 from suanli.scoring._serving_rows import Case, chip_group, model_group, read_cases
 
 Array = NDArray[np.float64]
@@ -88,7 +90,6 @@ BY_FAMILY = ("dense", "weights", "experts", "expert_weights", "cache", "links", 
 SHIFT = 0.25  # prior log-standard deviation of a framework's or family's shift
 WIDE_SHIFT = 0.7  # the same for habits that frameworks choose freely
 FREE = ("host", "layer", "front", "first", "arrive", "cohort", "varied", "group", "wait")
-METRICS = ("ttft", "tpot", "output_rate")
 STEP = 2e-3  # of the slopes
 SOFT = 0.15  # log error below which the loss is quadratic
 
@@ -250,16 +251,21 @@ def groups_of(moves: NDArray[np.bool_]) -> list[list[int]]:
     return [members for members, _ in out]
 
 
-def spreads(ready: Prepared, predictions: Mapping[str, Array]) -> dict[str, float]:
-    """Return half the central 80 % of log errors over 1.28 by metric: a robust standard deviation."""
+def spreads(ready: Prepared, predictions: Mapping[str, Array], sets: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the log-standard deviation by metric, and by metric and kind of run, whose central 80 % holds 80 %.
+
+    ``sets`` are the parameter sets that judged the cases; what widens a case's interval is divided out first.
+    """
     logs, _ = targets(ready)
+    kinds = np.array([kind_of(c) for c in ready.cases])
+    factor = np.array([widening(c, s) for c, s in zip(ready.cases, sets, strict=True)])
     out = {}
     for m in METRICS:
-        error = np.log(predictions[m]) - logs[m]
-        error = error[np.isfinite(error)]
-        if error.size:
-            low, high = np.quantile(error, [0.1, 0.9])
-            out[m] = float((high - low) / 2.0 / 1.2815515655446004)
+        size = np.abs(np.log(predictions[m]) - logs[m]) / factor
+        for name, mine in (("", np.ones(kinds.size, dtype=bool)), *((f"/{k}", kinds == k) for k in sorted(set(kinds)))):
+            found = size[mine & np.isfinite(size)]
+            if found.size >= 10:
+                out[f"{m}{name}"] = float(np.quantile(found, 0.8)) / Z80
     return out
 
 
@@ -270,27 +276,54 @@ def leave_out(
     group: Callable[[Case], str],
     *,
     steps: int,
-) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return (parameter set without each group, predictions of each group by it)."""
+    before: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the parameter set without each group; shifts that only the group's runs could tell are left out of it.
+
+    Each fit starts from the set of that name in ``before``, else from ``values``.
+    """
     labels = np.array([group(c) for c in ready.cases])
     sets: dict[str, Any] = {}
-    out = {m: np.full(len(ready.cases), np.nan) for m in METRICS}
     centre, _ = prior(names)
     for label in sorted(set(labels)):
         mine = labels == label
-        left = {c.framework for c, m in zip(ready.cases, mine, strict=True) if not m}
-        families = {c.chip.family for c, m in zip(ready.cases, mine, strict=True) if not m}
-        start = values.copy()
-        for i, (table, key, _) in enumerate(names):
-            if (table == "framework" and key not in left) or (table == "family" and key not in families):
-                start[i] = centre[i]
+        left: dict[str, set[str]] = {"framework": set(), "family": set()}
+        for case, out in zip(ready.cases, mine, strict=True):
+            if not out:
+                left["framework"].add(case.framework)
+                left["family"].add(case.chip.family)
+        start = as_values(names, before[label]) if label in before else values.copy()
+        lost = np.array([table in left and key not in left[table] for table, key, _ in names])
+        start[lost] = centre[lost]
         x = fit(ready, names, start, steps=steps, rows=~mine)
-        sets[label] = as_parameters(names, x)
-        found = predict(ready, sets[label])
-        for m in METRICS:
-            out[m][mine] = found[m][mine]
+        found = as_parameters(names, x)
+        for table, kept in left.items():
+            found[table] = {key: shifts for key, shifts in found[table].items() if key in kept}
+        sets[label] = found
         print(f"  without {label}: {int(mine.sum())} configurations", flush=True)
-    return sets, out
+    return sets
+
+
+def judged(ready: Prepared, sets: Mapping[str, Any], group: Callable[[Case], str]) -> dict[str, Array]:
+    """Return predictions of each case by the set without its group."""
+    labels = np.array([group(c) for c in ready.cases])
+    out = {m: np.full(len(ready.cases), np.nan) for m in METRICS}
+    for label in sorted(set(labels)):
+        mine = labels == label
+        found = predict(ready.only(mine), sets[label])
+        for m in METRICS:
+            out[m][mine] = found[m]
+    return out
+
+
+def chip_of(case: Case) -> str:
+    """Return the group of a case's chip."""
+    return chip_group(case.chip)
+
+
+def model_of(case: Case) -> str:
+    """Return the group of a case's model."""
+    return model_group(case.model)
 
 
 def summary(ready: Prepared, predictions: Mapping[str, Array], title: str) -> None:
@@ -310,49 +343,63 @@ def summary(ready: Prepared, predictions: Mapping[str, Array], title: str) -> No
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Fit on the files named, or on the project's own copy, and store the sets."""
-    quick = "--quick" in arguments
+    """Fit on the files named, or on the project's own copy, and store the sets.
+
+    ``--warm`` starts from the stored sets, ``--quick`` prints a fit of all runs and stores nothing.
+    """
+    quick, warm = "--quick" in arguments, "--warm" in arguments
     files = [Path(a) for a in arguments if not a.startswith("--")] or sorted(DATA.glob("*.parquet"))
     began = time.perf_counter()
     _, cases, _ = read_cases(files)
     ready = prepare(distinct(cases))
     names = names_of(ready.cases)
     print(f"{len(cases)} rows, {len(ready.cases)} configurations, {len(names)} numbers", flush=True)
-    start, _ = prior(names)
+    before = json.loads(OUT.read_text(encoding="utf-8")) if warm else {"left_out": {}}
+    start = as_values(names, before["final"]) if warm else prior(names)[0]
     everything = np.ones(len(ready.cases), dtype=bool)
     summary(ready, predict(ready, as_parameters(names, start)), "start:")
-    values = fit(ready, names, start, steps=6 if quick else 11, rows=everything)
+    values = fit(ready, names, start, steps=6 if quick else 4 if warm else 12, rows=everything)
     final = as_parameters(names, values)
     summary(ready, predict(ready, final), f"fitted ({time.perf_counter() - began:.0f} s):")
     if quick:
-        print({k: round(float(np.exp(v)), 5) for k, v in final["pooled"].items()})
-        for table in ("framework", "family"):
-            for key, shifts in final[table].items():
-                print(table, key, {k: round(float(np.exp(v)), 2) for k, v in shifts.items()})
+        show(final)
         return
-    by_chip, chip_out = leave_out(ready, names, values, lambda c: chip_group(c.chip), steps=4)
-    summary(ready, chip_out, "left out by chip:")
-    by_model, model_out = leave_out(ready, names, values, lambda c: model_group(c.model), steps=4)
-    summary(ready, model_out, "left out by model:")
-    write_json(
-        OUT,
-        {
-            "final": final,
-            "left_out": {**by_chip, **by_model},
-            "groups_of": "a row's chip by its catalogue id (chip:ID); its model by architecture (model:ID)",
-            "spread": {
-                "in_sample": spreads(ready, predict(ready, final)),
-                "chip": spreads(ready, chip_out),
-                "model": spreads(ready, model_out),
-            },
-            "fitted_on": [
-                {"file": f.name, "sha256": hashlib.sha256(f.read_bytes()).hexdigest(), "rows": len(cases)}
-                for f in files
-            ],
-            "date": date.today().isoformat(),
-        },
-    )
+    steps = 2 if warm else 4
+    sets = {
+        **leave_out(ready, names, values, chip_of, steps=steps, before=before["left_out"]),
+        **leave_out(ready, names, values, model_of, steps=steps, before=before["left_out"]),
+    }
+    write_json(OUT, stored(ready, final, sets, files, len(cases)))
     print(f"wrote {OUT.name} in {time.perf_counter() - began:.0f} s")
+
+
+def show(parameters: Mapping[str, Any]) -> None:
+    """Print a parameter set as factors."""
+    print({k: round(float(np.exp(v)), 5) for k, v in parameters["pooled"].items()})
+    for table in ("framework", "family"):
+        for key, shifts in parameters[table].items():
+            print(table, key, {k: round(float(np.exp(v)), 2) for k, v in shifts.items()})
+
+
+def stored(
+    ready: Prepared, final: Mapping[str, Any], sets: Mapping[str, Any], files: Sequence[Path], rows: int
+) -> dict[str, Any]:
+    """Return what serving.json holds: the sets, how to find a row's, and the spread of the runs left out."""
+    spread = {"in_sample": spreads(ready, predict(ready, final), [final] * len(ready.cases))}
+    for name, group in (("chip", chip_of), ("model", model_of)):
+        found = judged(ready, sets, group)
+        summary(ready, found, f"left out by {name}:")
+        spread[name] = spreads(ready, found, [sets[group(c)] for c in ready.cases])
+    return {
+        "final": final,
+        "left_out": sets,
+        "groups_of": "a row's chip by its catalogue id (chip:ID); its model by architecture (model:ID)",
+        "spread": spread,
+        "fitted_on": [
+            {"file": f.name, "sha256": hashlib.sha256(f.read_bytes()).hexdigest(), "rows": rows} for f in files
+        ],
+        "date": date.today().isoformat(),
+    }
 
 
 if __name__ == "__main__":

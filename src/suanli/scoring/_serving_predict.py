@@ -34,6 +34,12 @@ from suanli.serving import (
 
 Array = NDArray[np.float64]
 
+METRICS: tuple[str, ...] = ("ttft", "tpot", "output_rate")
+
+_GUESSED = 1.2  # factor on the interval where the precision is a default
+_HIDDEN = 1.15  # where a model has layers for speculative decoding and the run does not say whether it used them
+_POOLED = 1.2  # where framework or chip family have no runs of their own
+
 KNEE = 0.95  # MLPerf server runs go to this share of the greatest rate within limits: beyond it only queues grow
 
 
@@ -271,6 +277,33 @@ def _disaggregated(
         "tpot": (owners, state.tpot_s),
         "output_rate": (owners, state.requests_per_s * a[3]),
     }
+
+
+def kind_of(case: Case) -> str:
+    """Return the kind of run whose spread a case's interval takes: load, cold, slo, queue or disagg."""
+    if case.mode in ("server", "interactive"):
+        return "slo"
+    if case.mode in ("offline", "disagg"):
+        return "queue" if case.mode == "offline" else "disagg"
+    return "cold" if case.cold else "load"
+
+
+def widening(case: Case, parameters: Mapping[str, Any]) -> float:
+    """Return the factor on a case's interval for what its row does not tell or the parameter set has not met."""
+    factor = 1.0 if case.known else _GUESSED
+    if case.model.mtp_layers or case.speculative:
+        factor *= _HIDDEN
+    if case.framework not in parameters["framework"] or case.chip.family not in parameters["family"]:
+        factor *= _POOLED
+    return factor
+
+
+def sigmas(case: Case, name: str, stored: Mapping[str, Any]) -> Mapping[str, float]:
+    """Return log-standard deviations by metric under the set ``name``: the spread of left-out runs, widened."""
+    scheme = "model" if name.startswith("model:") else "chip"
+    used = stored["final"] if name == "final" else stored["left_out"][name]
+    factor, table, kind = widening(case, used), stored["spread"][scheme], kind_of(case)
+    return {m: factor * float(table.get(f"{m}/{kind}", table[m])) for m in METRICS}
 
 
 def roofline(case: Case) -> Mapping[str, float | None]:

@@ -13,18 +13,13 @@ from numpy.typing import NDArray
 from suanli.catalog import fitted
 from suanli.estimates import Z80
 from suanli.scoring._result import Scored, error_metrics
-from suanli.scoring._serving_predict import Prepared, predict, prepare, roofline
+from suanli.scoring._serving_predict import METRICS, Prepared, predict, prepare, roofline, sigmas
 from suanli.scoring._serving_rows import Case, chip_group, model_group, read_cases
 
 Array = NDArray[np.float64]
 Frames = dict[str, pl.DataFrame]
 
-METRICS: tuple[str, ...] = ("ttft", "tpot", "output_rate")
 GROUPS: tuple[str, ...] = ("source", "mode", "kind", "chip", "framework", "model", "precision")
-
-_GUESSED = 1.2  # factor on the interval where the precision is a default
-_HIDDEN = 1.15  # where a model has layers for speculative decoding and the run does not say whether it used them
-_POOLED = 1.2  # where framework or chip family have no runs of their own
 
 
 def score(files: Sequence[Path]) -> Scored:
@@ -97,22 +92,6 @@ def _predict(ready: Prepared, sets: Sequence[str], stored: Mapping[str, Any]) ->
         for m in METRICS:
             out[m][mine] = found[m]
     return out
-
-
-def sigmas(case: Case, name: str, stored: Mapping[str, Any]) -> Mapping[str, float]:
-    """Return log-standard deviations by metric: the spread of left-out runs, widened by what the row does not tell."""
-    scheme = "model" if name.startswith("model:") else "chip"
-    factor = 1.0
-    if not case.known:
-        factor *= _GUESSED
-    if case.model.mtp_layers:
-        factor *= _HIDDEN
-    used = stored["final"] if name == "final" else stored["left_out"][name]
-    if case.framework not in used["framework"] or case.chip.family not in used["family"]:
-        factor *= _POOLED
-    table = stored["spread"][scheme]
-    kind = "disagg" if case.mode == "disagg" else "slo" if case.mode in ("server", "interactive") else "load"
-    return {m: factor * float(table.get(f"{m}/{kind}", table.get(m, 0.4))) for m in METRICS}
 
 
 def _rows(
