@@ -52,7 +52,7 @@ ObjectiveOption = Annotated[
     str, typer.Option("--objective", help="What the front is sorted by: per_usd, per_watt or per_mm2.")
 ]
 CandidatesOption = Annotated[int, typer.Option("--candidates", help="Designs drawn and screened.", min=100)]
-FullOption = Annotated[int, typer.Option("--full", help="Designs judged by silicon and rules at most.", min=1)]
+FullOption = Annotated[int, typer.Option("--full", help="Most designs judged in full (one in a hundred is).", min=1)]
 PricesOption = Annotated[
     str | None,
     typer.Option("--rule-dates", metavar="DAYS", help="What the rules cost: the best design at each of these days "
@@ -84,8 +84,8 @@ def design(
     memories: MemoryOption = "hbm2e,hbm3,hbm3e,lpddr5x,gddr6",
     dies: DiesOption = "1",
     objective: ObjectiveOption = "per_usd",
-    candidates: CandidatesOption = 1_000_000,
-    full: FullOption = 300,
+    candidates: CandidatesOption = 500_000,
+    full: FullOption = 6000,
     refine: Annotated[bool, typer.Option("--refine/--no-refine", help="Refine the best designs.")] = True,
     field: Annotated[bool, typer.Option("--field/--no-field", help="Set the best beside chips that exist.")] = True,
     rule_dates: PricesOption = None,
@@ -97,10 +97,10 @@ def design(
     json_path: JsonPath = None,
 ) -> None:
     """Find the chips worth building for workloads inside a rule: Pareto front, rulings, cost, what binds."""
-    from suanli.design import Limits, Space, parse_jobs
+    from suanli.design import Limits, Space
 
     out = console(json_path)
-    asked = parse_jobs(jobs)
+    asked = _jobs(jobs)
     place = _place(rules, date, to, owner, maker, fact)
     limits = Limits(
         area=_quantity(max_area, "m2"),
@@ -138,6 +138,16 @@ def design(
     if parquet is not None:
         _write_parquet(parquet, found)
     emit_json(json_path, data)
+
+
+def _jobs(text: str) -> tuple[Job, ...]:
+    """Return the jobs that ``text`` lists; a case's name or folder stands for its services."""
+    from suanli.design import parse_jobs
+    from suanli.fleet import example_folders, load_case
+
+    if text not in example_folders() and not Path(text).is_dir():
+        return parse_jobs(text)
+    return parse_jobs(",".join(dict.fromkeys(service.model for service in load_case(text).spec.services)))
 
 
 def _quantity(text: str | None, unit: str) -> float:

@@ -25,7 +25,7 @@ from suanli.kinds import Chip, Ruling
 BEST_SHARE = 0.01
 """Share of the candidates that keep every limit which is judged in full."""
 
-MOST = 600
+MOST = 6000
 """Designs judged in full at most, unless the caller says otherwise."""
 
 

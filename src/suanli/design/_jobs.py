@@ -41,6 +41,9 @@ LIMIT: Mapping[str, float] = {"decode": 0.05, "prefill": 2.0, "train": np.inf, "
 GROUPS = (1, 2, 4, 8, 16)
 """Chips that share one copy of a model."""
 
+TABLE_GROUPS = (1, 2, 4, 8, 16, 32, 64)
+"""Chips that share one copy of a recommender: its tables may spread over several nodes."""
+
 _BATCHES: Mapping[str, tuple[int, ...]] = {
     "decode": (1, 4, 16, 32, 64, 128, 256),
     "prefill": (1, 4),
@@ -74,7 +77,7 @@ class Variant:
     """A job at one size: ``group`` chips, ``units`` made by the group in a pass, and what one chip does for it.
 
     ``resident`` bytes must fit a chip's memory, ``weights`` of them are read each pass, ``tables`` are embedding
-    rows; ``exchanged`` bytes pass all-reduces ``exchanges`` times.
+    rows; the chips run ``collective`` on ``exchanged`` bytes a chip ``exchanges`` times.
     """
 
     group: int
@@ -86,6 +89,7 @@ class Variant:
     tables: float
     exchanges: float
     exchanged: float
+    collective: str = "all_reduce"
 
 
 def parse_jobs(text: str) -> tuple[Job, ...]:
@@ -134,7 +138,7 @@ def format_for(job: Job, formats: Sequence[str]) -> str:
 def variants(job: Job, dtype: str) -> tuple[Variant, ...]:
     """Return the sizes at which ``job`` may run in ``dtype``, each with its operators."""
     most = {"train": 8, "diffuse": 4}.get(job.phase, max(GROUPS))
-    groups = tuple(g for g in GROUPS if g <= most)
+    groups = TABLE_GROUPS if job.phase == "recommend" else tuple(g for g in GROUPS if g <= most)
     return tuple(_variant(job, dtype, g, b) for g in groups for b in _BATCHES[job.phase])
 
 
@@ -144,7 +148,7 @@ def _variant(job: Job, dtype: str, group: int, batch: int) -> Variant:
     total = parameters(model)
     width = format_bytes(dtype)
     tables = 0.0
-    count, units = 1.0, float(batch)
+    count, units, pooled = 1.0, float(batch), 0.0
     if phase == "decode":
         whole = batch * group
         ops = forward_ops(model, phase="decode", batch=whole, q_len=1, kv_len=length, tp=group, dtype=dtype)
@@ -156,6 +160,7 @@ def _variant(job: Job, dtype: str, group: int, batch: int) -> Variant:
         ops = forward_ops(model, phase="decode", batch=batch, q_len=history, kv_len=history, tp=group, dtype=dtype)
         tables = total.embedding * format_bytes(model.weight_format) / group
         cache, units, tokens = 0.0, float(batch), 0.0
+        pooled = _pooled_bytes(model, history) * batch / group
     elif phase == "diffuse":
         picture = model.diffusion
         frames = 49 if picture is not None and picture.temporal_stride > 1 else 1
@@ -172,8 +177,18 @@ def _variant(job: Job, dtype: str, group: int, batch: int) -> Variant:
     return Variant(
         group=group, batch=batch, units=units, ops=replace(ops, count=ops.count * count),
         resident=weights + tables + cache, weights=weights, tables=tables,
-        exchanges=2.0 * model.n_layers * count if group > 1 and tokens else 0.0, exchanged=tokens * model.hidden * 2.0,
+        exchanges=0.0 if group == 1 else 1.0 if pooled else 2.0 * model.n_layers * count,
+        exchanged=pooled or tokens * model.hidden * 2.0, collective="all_to_all" if pooled else "all_reduce",
     )  # fmt: skip
+
+
+def _pooled_bytes(model: Model, history: int) -> float:
+    """Return the bytes of one item's looked-up vectors, pooled table by table, in 16 bits: what chips exchange."""
+    tables = model.recommender
+    if tables is None:
+        return 0.0
+    vectors = history * tables.lookups if model.architecture == "hstu" else tables.n_tables
+    return 2.0 * vectors * tables.dim
 
 
 def with_stored_rows(variant: Variant, chip: Chip) -> Ops:
