@@ -118,7 +118,7 @@ def _settle(rows: Sequence[Row], known: dict[Model, Facts]) -> list[_Choice]:
     room = prepared.site.chip.memory_bytes or np.inf
     level = np.array(
         [
-            RECOMPUTE.index(c.recompute) * c.share + 10.0 * (c.sharding != row.era.sharding and not row.free)
+            RECOMPUTE.index(c.recompute) * c.share + 10.0 * (c.sharding != row.era.sharding)
             for row, c in zip(long, flat, strict=True)
         ]
     )
@@ -146,6 +146,7 @@ def _prepared(rows: Sequence[Row], chosen: Sequence[_Choice], known: dict[Model,
         eras=[row.era for row in rows],
         precision=first.precision,
         flash=np.array([float(row.flash) for row in rows]),
+        balanced=np.array([float(row.balanced) for row in rows]),
     )
 
 

@@ -47,6 +47,7 @@ class Row:
     precision: str
     era: Era
     flash: bool
+    balanced: bool
     measured: float | None
     missing: tuple[str, ...]
 
@@ -142,6 +143,7 @@ def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
         precision=_text(row, "precision") or "bf16",
         era=era,
         flash=bool(era.flash) and "no flash" not in notes.casefold(),
+        balanced=bool(era.forced_balance) or "force-balanced" in notes.casefold(),
         measured=_measured(row, batch, seq, n_chips),
         missing=tuple(missing),
     )

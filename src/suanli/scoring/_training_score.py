@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -23,15 +23,18 @@ BASELINE = "47 % of the bf16 peak, 6 N and whole attention a token"
 _SHARE = 0.47
 
 
-def scored_frame(rows: Sequence[Row], *, spread: str | None = None) -> tuple[pl.DataFrame, dict[str, int]]:
+def scored_frame(
+    rows: Sequence[Row], *, spread: str | None = None, without: str | None = None
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return (a line a row with prediction, interval and baseline, rows by the parameters that judged them).
 
-    ``spread`` names a stored spread that replaces the general one. Raises InputError where nothing was fitted yet.
+    ``spread`` names a stored spread that replaces the general one, ``without`` one left-out group whose parameters
+    judge all rows. Raises InputError where nothing was fitted yet.
     """
     stored = catalog.fitted("training")
     groups: dict[str, Any] = stored["left_out"]
     parts = blocks(rows)
-    titles = [row.title if row.title in groups else "" for row in rows]
+    titles = [without or (row.title if row.title in groups else "") for row in rows]
     predicted, sigma = np.full(len(rows), np.nan), np.zeros(len(rows))
     for title in sorted(set(titles)):
         p = parameters_of(groups[title] if title else stored["final"])
@@ -84,8 +87,13 @@ def distinct(rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.intp]]:
 
     Long tables repeat configurations; each is predicted once.
     """
-    seen: dict[Row, int] = {}
+    names = [x.name for x in fields(Row) if x.name not in {"id", "measured", "chip", "model"}]
+    seen: dict[tuple[object, ...], int] = {}
+    few: list[Row] = []
     index = np.zeros(len(rows), dtype=np.intp)
     for i, row in enumerate(rows):
-        index[i] = seen.setdefault(replace(row, id="", measured=None), len(seen))
-    return list(seen), index
+        key = (row.chip.id, row.model.id, *(getattr(row, name) for name in names))
+        index[i] = seen.setdefault(key, len(few))
+        if index[i] == len(few):
+            few.append(row)
+    return few, index

@@ -25,6 +25,9 @@ _COLUMNS = (
     "pipeline parallelism",
     "iteration time (ms)",
 )
+WHOLE_VTRAIN = "vTrain, all of it"
+"""Name under which the parameters fitted without any of vTrain's rows are stored."""
+
 _NODE = 8
 _NETWORK = 800e9 / 8.0 / _NODE  # B/s a chip: vTrain's nodes have four 200 Gb/s InfiniBand cards for eight A100
 _VOCAB = 51200
@@ -81,6 +84,7 @@ def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
                 precision="fp16",
                 era=when,
                 flash=False,
+                balanced=True,
                 measured=float(cells[10]) / 1e3,
                 missing=(),
             )

@@ -60,6 +60,6 @@ def score(files: Sequence[Path]) -> Scored:
 
 def _empty() -> pl.DataFrame:
     """Return the rows of a file in which nothing can be scored."""
-    text = {name: pl.String for name in ("id", "metric", "source", "chip")}
-    numbers = {name: pl.Float64 for name in ("measured", "predicted", "p10", "p90", "baseline")}
+    text = dict.fromkeys(("id", "metric", "source", "chip"), pl.String)
+    numbers = dict.fromkeys(("measured", "predicted", "p10", "p90", "baseline"), pl.Float64)
     return pl.DataFrame(schema={**text, **numbers})

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from suanli import catalog
 from suanli.files import read_table
-from suanli.scoring._result import Scored
+from suanli.scoring._result import Scored, error_metrics
 from suanli.scoring._training_rows import Row
 from suanli.scoring._training_score import BASELINE, distinct, scored_frame
-from suanli.scoring._vtrain_rows import read_vtrain
+from suanli.scoring._vtrain_rows import WHOLE_VTRAIN, read_vtrain
 
 
 def score(files: Sequence[Path]) -> Scored:
@@ -27,14 +30,16 @@ def score(files: Sequence[Path]) -> Scored:
         skipped += bad
     few, index = distinct(rows)
     frame, _ = scored_frame(few, spread="vtrain")
-    wide = frame[index].with_columns(
-        pl.Series("id", [row.id for row in rows]),
-        pl.Series("measured", [float(row.measured or np.nan) for row in rows]),
-    )
-    from suanli import catalog
-
+    wide = _measured(frame, index, rows)
     groups = catalog.fitted("training")["left_out"]
     left = sum(1 for row in rows if row.title in groups)
+    extra: dict[str, Any] = {}
+    notes = ["vTrain's rows are judged by parameters fitted without models of their hidden size and depth"]
+    if WHOLE_VTRAIN in groups:
+        strict = _measured(scored_frame(few, without=WHOLE_VTRAIN)[0], index, rows)
+        extra["without_vtrain"] = {"step_time": error_metrics(strict)}
+        mean = extra["without_vtrain"]["step_time"]["mean_abs_pct"]
+        notes.append(f"by parameters that never saw vTrain's machine the mean error is {mean:.1f} %")
     return Scored(
         kind="vtrain",
         n_rows=total,
@@ -43,5 +48,14 @@ def score(files: Sequence[Path]) -> Scored:
         groups=("source", "group"),
         fitted={"left_out": left, "final": len(rows) - left},
         baseline_name=BASELINE,
-        notes=("vTrain's rows are judged by parameters fitted without models of their hidden size and depth",),
+        notes=notes,
+        extra=extra,
+    )
+
+
+def _measured(frame: pl.DataFrame, index: NDArray[np.intp], rows: Sequence[Row]) -> pl.DataFrame:
+    """Return the predictions of distinct rows spread over all, each with its own name and measurement."""
+    return frame[index].with_columns(
+        pl.Series("id", [row.id for row in rows]),
+        pl.Series("measured", [float(row.measured or np.nan) for row in rows]),
     )

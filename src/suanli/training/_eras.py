@@ -38,6 +38,7 @@ class Era:
     dp_overlap: float
     kernels: float
     expert_kernels: float
+    forced_balance: float
     ep_overlap: float
     rounds: float
     once_per_node: float
@@ -125,9 +126,10 @@ def _megatron(year: int) -> str:
     return "nemo-2026"
 
 
-def mature(vendor: str) -> bool:
-    """Say whether a vendor's training software is among the oldest (data/eras.yaml)."""
-    return vendor in _file()["mature_vendors"]
+def generations_behind(vendor: str) -> float:
+    """Return how many generations a vendor's training software is behind the oldest (data/eras.yaml)."""
+    table = _file()["generations_behind"]
+    return float(table.get(vendor, table["others"]))
 
 
 def habits(of: Sequence[Era], *, family: str) -> Habits:
@@ -146,6 +148,7 @@ def habits(of: Sequence[Era], *, family: str) -> Habits:
         gradient_bytes=column("gradient_bytes"),
         kernels=column("kernels"),
         expert_kernels=column("expert_kernels"),
+        balanced=np.zeros(len(of)),
         ep_overlap=column("ep_overlap"),
         once_per_node=column("once_per_node"),
         selective_gemm=column("selective_gemm"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,16 +57,17 @@ def prepare(
     eras: Sequence[Era],
     precision: str,
     flash: Array | None = None,
+    balanced: Array | None = None,
 ) -> Prepared:
     """Return candidates along one axis with their operator and collective times.
 
-    ``flash`` replaces the eras' habit of attention where given. Raises InputError for a chip without a peak rate.
+    ``flash`` and ``balanced`` replace the eras' habits of attention and of routing where given. Raises InputError for a chip without a peak rate.
     """
     manners = habits(eras, family=site.chip.family)
     if flash is not None:
-        from dataclasses import replace
-
         manners = replace(manners, flash=np.asarray(flash, dtype=np.float64))
+    if balanced is not None:
+        manners = replace(manners, balanced=np.asarray(balanced, dtype=np.float64))
     s = strategies
     bits = bits_of(site, precision)
     units = unit_times(

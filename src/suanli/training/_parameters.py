@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from suanli.files import plain, read_yaml
 from suanli.kinds import Chip
-from suanli.training._eras import era, mature
+from suanli.training._eras import era, generations_behind
 from suanli.training._step import Rates
 
 Array = NDArray[np.float64]
@@ -117,7 +117,7 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
 
     narrow = {8: v["eight_bit"], 4: v["four_bit"]}.get(bits, 1.0)
     throttle = power_ratio(chip) ** -v["power"]
-    family = float(np.exp(p.family.get(chip.family, 0.0))) * (1.0 if mature(chip.vendor) else v["younger"])
+    family = float(np.exp(p.family.get(chip.family, 0.0))) * v["younger"] ** generations_behind(chip.vendor)
     effect = np.array([p.kin.get(era(one).kin, 0.0) + p.era.get(one, 0.0) for one in eras])
     return Rates(
         product=column(v["product"] * narrow * throttle * family),
@@ -127,6 +127,8 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
         generation=column(v["generation"]),
         passes=column(v["passes"]),
         passes_back=column(v["passes_back"]),
+        route=column(v["route"]),
+        uneven=column(v["uneven"]),
         launch=column(v["launch"]),
         hop=column(v["hop"]),
         tp=column(v["tp"]),

@@ -25,7 +25,7 @@ _HOST_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips
 class Habits:
     """What the era does by itself, an array each: see data/eras.yaml.
 
-    ``core`` counts the generations of attention kernels that the era is behind the chip's best; ``pieces`` the
+    ``balanced`` 1 says that routing is forced to balance, as benchmarks do. ``core`` counts the generations of attention kernels that the era is behind the chip's best; ``pieces`` the
     collectives that ZeRO-3 makes of one layer.
     """
 
@@ -37,6 +37,7 @@ class Habits:
     gradient_bytes: Array
     kernels: Array
     expert_kernels: Array
+    balanced: Array
     ep_overlap: Array
     once_per_node: Array
     selective_gemm: Array
@@ -50,7 +51,8 @@ class Rates:
 
     ``product`` multiplies matrix products, ``expert`` grouped ones besides, ``core`` flash attention forward and
     ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes``
-    element-wise traffic, ``passes_back`` their backward over forward; ``launch`` is s a kernel, ``hop`` s a step of a
+    element-wise traffic, ``passes_back`` their backward over forward, ``route``
+    those that sort tokens by expert; ``uneven`` the fullest expert's share over the mean; ``launch`` is s a kernel, ``hop`` s a step of a
     ring; ``tp``, ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives; ``tp_hidden``, ``ep_hidden`` and ``dp_hidden``
     are the shares that overlap hides; ``contention`` slows compute for each hidden second; ``straggler`` is the growth
     a doubling of chips beyond 8; ``fixed`` is s a step; ``overall`` multiplies the whole.
@@ -63,6 +65,8 @@ class Rates:
     generation: Array
     passes: Array
     passes_back: Array
+    route: Array
+    uneven: Array
     launch: Array
     hop: Array
     tp: Array
@@ -132,13 +136,15 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     """Return the forward and the backward pass of one layer and micro-batch, recomputation in the latter."""
     split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
     flash_core = np.where(h.flash > 0, r.core * np.power(r.generation, h.core), r.product)
-    products = r.product * (u.gemm_f + r.expert * u.expert_f)
+    uneven = np.where(h.balanced > 0, 1.0, r.uneven)
+    expert = r.expert * uneven
+    products = r.product * (u.gemm_f + expert * u.expert_f)
     core = flash_core * u.core_f
     score = r.passes * u.softmax
     light = h.fusion * r.passes * (u.sharded + u.replicated / split)
-    moves = light + r.passes * (u.cast + u.route)
+    moves = light + r.passes * (h.fusion * u.cast + r.route * uneven * u.route)
     forward = products + core + score + moves
-    products_b = r.product * (u.gemm_b + r.expert * u.expert_b)
+    products_b = r.product * (u.gemm_b + expert * u.expert_b)
     core_b = np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b
     backward = products_b + core_b + r.passes_back * (score + moves)
 
@@ -148,7 +154,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
         h.selective_gemm * products + h.selective_attention * (core + score) + h.selective_elementwise * light
     )
     exposed_tp = r.tp * t.tp * (1.0 - r.tp_hidden * s.tp_overlap)
-    exposed_ep = r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
+    exposed_ep = uneven * r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
     slowed = 1.0 + r.contention * r.tp * t.tp * r.tp_hidden * s.tp_overlap / np.maximum(forward, 1e-12)
     host = r.launch * (h.kernels + f.moe_layers / f.layers * h.expert_kernels)
     launch_f = _smooth_max(forward, host)

@@ -246,7 +246,7 @@ def _passes(
     rows = dense * f.ffn / tp + sparse * (f.shared_ffn / tp + f.top_k * f.moe_ffn / tp)
     sharded = tokens * 2.0 * (2.0 * heads + (2.0 + f.gated) * rows)
     replicated = tokens * f.hidden * 2.0 * (10.0 + 5.0 * dropout)
-    route = sparse * tokens * etp / tp * f.top_k * f.hidden * 2.0 * 4.0
+    route = sparse * tokens * etp / tp * f.top_k * f.hidden * 2.0 * 8.0
     operands = 2.0 * f.hidden + f.heads / tp * f.v_dim + rows
     cast = tokens * operands * 4.0 if narrow else np.zeros_like(tokens)
     return sharded, replicated + 0.0 * sharded, cast + 0.0 * sharded, route + 0.0 * sharded
