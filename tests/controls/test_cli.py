@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from suanli.cli import main
+from suanli.cli.screen import as_json
+from suanli.controls import Query, Range, screen
+from suanli.files import to_json
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -64,6 +67,13 @@ def test_screen_by_facts_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert "die area is" in out
 
 
+def test_a_range_that_is_open_upwards_is_json_too() -> None:
+    query = Query(date="2025-06-01", destination="CN", die_area_mm2=Range(920.0), facts={"training_ops": Range(1, 2)})
+    data = json.loads(to_json(as_json(query, screen(query), "as_enforced")))
+    assert data["query"]["die_area_mm2"] == {"low": 920, "high": None}
+    assert data["query"]["facts"]["training_ops"] == {"low": 1, "high": 2}
+
+
 def test_screen_an_unknown_parent(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "screen", "h100", "--to", "MY", "--owner", "MY", "--date", "2025-01-22")
     assert "UNDETERMINED" in out
@@ -101,6 +111,8 @@ def test_rules_list_show_diff_check(capsys: pytest.CaptureFixture[str], tmp_path
     found = json.loads(out)
     assert "US-2025-04-LETTERS" in found["began"]
     assert {c["chip"] for c in found["changed"]} == {"h20-96"}
+    _, out, _ = run(capsys, "rules", "facts", "--json", "-")
+    assert {f["name"]: f["default"] for f in json.loads(out)}["hardware_custody"] is None
     path = tmp_path / "own.yaml"
     path.write_text(
         "rules:\n- id: US-X\n  jurisdiction: US\n  title: x\n  citation: y\n  effective: 2030-01-01\n  sources: [z]\n"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from suanli.cli.common import JsonPath, console, emit_json, table
-from suanli.controls import Rule, Rulebook, holds, load_rulebook
+from suanli.controls import Fact, Rule, Rulebook, activities, holds, load_rulebook, vocabulary
 from suanli.errors import InputError, unknown_name
 
 RulesFile = Annotated[
@@ -27,6 +28,9 @@ def register(app: typer.Typer) -> None:
         diff
     )
     group.command("check", help="Check a rule file of your own: schema, conditions, names, with line numbers.")(check)
+    group.command("facts", help="List the facts that a screening or a case may state, and what is assumed without.")(
+        facts
+    )
     app.add_typer(group, name="rules")
 
 
@@ -170,13 +174,7 @@ def _some(names: list[str]) -> str:
 
 
 def _difference(found: Any) -> dict[str, Any]:
-    changed = [
-        {
-            name: getattr(c, name)
-            for name in ("chip", "activity", "destination", "owner", "parent", "before", "after", "why")
-        }
-        for c in found.changed
-    ]
+    changed = [asdict(c) for c in found.changed]
     sides = {"began": [r.id for r in found.began], "ended": [r.id for r in found.ended]}
     return {"first": found.first, "second": found.second, **sides, "changed": changed}
 
@@ -193,3 +191,27 @@ def check(
     out = console(json_path)
     out.print(f"{file}: in order")
     out.print(f"{len(new)} new: {', '.join(new) or 'none'}; {len(replaced)} replaced: {', '.join(replaced) or 'none'}")
+
+
+def facts(json_path: JsonPath = None) -> None:
+    """Print the vocabulary: each fact with its unit or values, its default and its meaning."""
+    known = [f for f in vocabulary().values() if f.name not in _DERIVED]
+    emit_json(json_path, [asdict(f) for f in known])
+    rows = [(f.name, f.unit or ", ".join(f.values) or f.kind, _default(f), f.text) for f in known]
+    out = console(json_path)
+    out.print(
+        table(
+            "Facts: key=value; a number may be a range low..high",
+            ("fact", "unit or values", "without", "meaning"),
+            rows,
+        )
+    )
+    out.print(table("\nActs", ("act", "meaning"), list(activities().items())))
+
+
+_DERIVED = {"listed_ownership", "data_sheet_tpp", "party_list", "party_footnote", "listed_name", "activity"}
+"""Names that conditions may use and that follow from what is stated."""
+
+
+def _default(fact: Fact) -> str:
+    return f"as {fact.same_as}" if fact.same_as else "unknown" if fact.default is None else str(fact.default) or "none"

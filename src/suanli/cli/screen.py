@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,17 @@ from rich.console import Console
 from rich.text import Text
 
 from suanli.cli.common import JsonPath, console, emit_json, table
-from suanli.controls import Query, activities, countries, country, outcome_texts, parse_facts, query_of_chip, screen
+from suanli.controls import (
+    Query,
+    Range,
+    activities,
+    countries,
+    country,
+    outcome_texts,
+    parse_facts,
+    query_of_chip,
+    screen,
+)
 from suanli.kinds import Ruling, Threshold
 
 CUSTOM = "custom"
@@ -130,7 +141,15 @@ def question(
 
 def as_json(query: Query, ruling: Ruling, ruleset: str) -> dict[str, Any]:
     """Return the ruling and what was asked as plain data."""
-    return {"query": asdict(query), "ruleset": ruleset, "group": ruling.group, **asdict(ruling), "note": NOT_ADVICE}
+    asked = {f.name: _plain(getattr(query, f.name)) for f in fields(query)}
+    return {"query": asked, "ruleset": ruleset, "group": ruling.group, **asdict(ruling), "note": NOT_ADVICE}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: a range as its ends, an open end as null."""
+    if isinstance(value, Range):
+        return {"low": value.low, "high": value.high if isfinite(value.high) else None}
+    return {k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
 def show(out: Console, query: Query, ruling: Ruling, ruleset: str, taken: str) -> None:

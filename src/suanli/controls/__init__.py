@@ -8,7 +8,7 @@ from suanli.controls._chips import query_of_chip
 from suanli.controls._domains import Range
 from suanli.controls._query import Query, query_of_row
 from suanli.controls._screen import screen
-from suanli.controls._vocabulary import activities, countries, country, outcome_texts, parse_facts, vocabulary
+from suanli.controls._vocabulary import Fact, activities, countries, country, outcome_texts, parse_facts, vocabulary
 
 if TYPE_CHECKING:
     from suanli.controls._diff import Difference, diff
@@ -31,6 +31,7 @@ __all__ = [
     "GROUP_CODES",
     "RULESETS",
     "Difference",
+    "Fact",
     "Futures",
     "Plane",
     "Query",
