@@ -320,6 +320,10 @@ def _check_risks(case: Case) -> None:
     targets |= {o.chip for o in s.offers} | {x.chip for x in s.stock} | _ids(s.stock)
     names = {f.id for f in s.factors}
     rules = set(rule_ids())
+    outcomes = {f.id: [o.id for o in f.outcomes] for f in s.factors}
+    for i, event in enumerate(s.happened):
+        _member(case, ("happened", i, "factor"), event.factor, names, "factor")
+        _member(case, ("happened", i, "outcome"), event.outcome, outcomes[event.factor], "outcome")
     for i, guidance in enumerate(s.guidance):
         _member(case, ("guidance", i, "rule"), guidance.rule, rules, "rule")
     for i, view in enumerate(s.views):

@@ -156,6 +156,14 @@ def fresh(spec: CaseSpec, view: View, lines: Sequence[Line], months: Sequence[st
     return _futures(spec, every, lines, months, names=names, odds=np.full(n, 1.0 / n), error=0.0, joint=n)
 
 
+def actual(spec: CaseSpec, lines: Sequence[Line], months: Sequence[str]) -> Futures:
+    """Return the one future that happened: the outcomes that the case states, without effect where it states none."""
+    factors = {f.id: f for f in spec.factors}
+    chosen = [o for h in spec.happened for o in factors[h.factor].outcomes if o.id == h.outcome]
+    effects = [(e, o) for o in chosen for e in o.effects]
+    return _futures(spec, [effects], lines, months, names=("what happened",), odds=np.ones(1), error=0.0, joint=1)
+
+
 def mean_future(futures: Futures) -> Futures:
     """Return the single scenario of expected values: mean shares, prices and demand; the likelier side of each rule."""
     p = futures.probability

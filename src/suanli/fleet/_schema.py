@@ -248,6 +248,14 @@ class Factor(Strict):
     hazard: Hazard | None = None
 
 
+class Happened(Strict):
+    """How a risk turned out, for the backtest."""
+
+    factor: str
+    outcome: str
+    source: str
+
+
 class CaseSpec(Strict):
     """A planning case: everything the planner may know, each figure with its source."""
 
@@ -278,6 +286,7 @@ class CaseSpec(Strict):
     estimates: list[Estimate] = Field(default_factory=list)
     guidance: list[Guidance] = Field(default_factory=list)
     factors: list[Factor] = Field(default_factory=list)
+    happened: list[Happened] = Field(default_factory=list, description="how risks turned out, for the backtest")
     notes: list[str] = Field(default_factory=list, description="what a reader should know of the case as a whole")
 
     @model_validator(mode="before")

@@ -1,0 +1,78 @@
+"""The planner's programme at four sizes: building, handing over, solving, and the textbook form in linopy beside it.
+
+``python benchmarks/bench_fleet.py [small mid big full]``: prints CPU seconds of one process and their ratios.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.fleet.synthetic import made
+from tests.fleet.textbook import textbook
+
+from suanli.fleet._program import hand_over, program, run
+
+SIZES = {"small": (24, 5, 10, 5), "mid": (36, 10, 15, 10), "big": (60, 20, 30, 5), "full": (60, 20, 30, 20)}
+TEXTBOOK = {"small"}
+METHOD = {"full": "ipm"}
+
+
+def measure(name: str) -> None:
+    """Print one line for a size."""
+    args = made(*SIZES[name])
+    start = time.process_time()
+    p = program(*args, parking=False)
+    built = time.process_time()
+    solver = hand_over(p, method=METHOD.get(name, "choose"))
+    if name in METHOD:
+        solver.setOptionValue("run_crossover", "off")
+    handed = time.process_time()
+    answer = run(solver)
+    done = time.process_time()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    total = done - start
+    told = (
+        f"{name:6} {SIZES[name]}: {p.matrix.shape[0]:,} x {p.matrix.shape[1]:,}, {p.matrix.nnz:,} nonzeros; "
+        f"build {built - start:.2f} + hand over {handed - built:.2f} + solve {done - handed:.2f} CPU s "
+        f"({(done - handed) / total:.0%} in HiGHS), {answer.status}, {memory:.2f} GiB"
+    )
+    print(told, flush=True)
+    _resolve(p, solver, name)
+    if name in TEXTBOOK:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            start = time.process_time()
+            other = textbook(*args)
+        spent = time.process_time() - start
+        gap = other / answer.objective - 1.0
+        print(f"       textbook in linopy {spent:.2f} CPU s, {spent / total:.0f} times ours; objective {gap:+.1e}")
+
+
+def _resolve(p: object, solver: object, name: str) -> None:
+    """Print the time of a re-solve after every budget is cut by a tenth."""
+    if name in METHOD:
+        return
+    import highspy
+
+    from suanli.fleet._program import Program
+
+    assert isinstance(p, Program)
+    assert isinstance(solver, highspy.Highs)
+    for family, first, block in p.blocks:
+        if family == "money":
+            for i, high in enumerate(block.high):
+                solver.changeRowBounds(first + i, -highspy.kHighsInf, float(high) * 0.9)
+    start = time.process_time()
+    run(solver)
+    print(f"       re-solved with nine tenths of every budget in {time.process_time() - start:.2f} CPU s")
+
+
+if __name__ == "__main__":
+    for size in sys.argv[1:] or ["small", "mid", "big"]:
+        measure(size)

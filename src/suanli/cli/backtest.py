@@ -1,0 +1,67 @@
+"""``suanli backtest CASE``: plan with what was known on a day, then meet what happened."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from suanli.cli.common import JsonPath, console, emit_json, table
+from suanli.errors import InputError
+from suanli.quantities import show, show_money
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``backtest`` to the application."""
+    app.command("backtest", help="Plan with what was known on each day, then meet what happened.")(backtest)
+
+
+def backtest(
+    case: Annotated[str, typer.Argument(metavar="CASE", help="A case folder or the name of a shipped case.")],
+    as_of: Annotated[str, typer.Option("--as-of", metavar="DATES", help="Days, separated by commas.")],
+    budget: Annotated[str | None, typer.Option("--budget", metavar="ID", help="A budget variant of the case.")] = None,
+    scenarios: Annotated[
+        int | None, typer.Option("--scenarios", min=1, max=500, help="Joint futures kept; default as the case says.")
+    ] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Print the regret of the plan on futures and of the plan on expected values, side by side."""
+    from rich.console import Console
+
+    from suanli import fleet
+
+    days = [_day(text) for text in as_of.split(",")]
+    loaded = fleet.load_case(case)
+    with Console(stderr=True).status("reading") as status:
+        tests = fleet.backtest(loaded, days, variant=budget, scenarios=scenarios, tell=status.update)
+    rows = fleet.backtest_rows(tests)
+    screen = console(json_path)
+    screen.print(f"[bold]{loaded.spec.title}[/bold]\n[yellow]{loaded.spec.label}[/yellow]")
+    screen.print(
+        table(
+            "Plans made with what was known, and what happened",
+            ("known to", "regret", "regret on expected values", "served", "served on expected values", "refused"),
+            [
+                (
+                    r["as_of"],
+                    show_money(r["regret"], "USD"),
+                    show_money(r["regret_deterministic"], "USD"),
+                    show(r["served"], "%"),
+                    show(r["served_deterministic"], "%"),
+                    f"{r['chips_refused']:,.0f} of {r['chips_ordered']:,.0f} chips",
+                )
+                for r in rows
+            ],
+            right=("regret", "regret on expected values", "served", "served on expected values"),
+        )
+    )
+    screen.print("Regret is against the best plan with everything known; refused are orders that rules cut off.")
+    emit_json(json_path, {"case": loaded.name, "tests": rows})
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InputError(f"--as-of: '{text}' is not a date such as 2025-01-22") from error
