@@ -27,8 +27,20 @@ CHIPS = tuple(
 )
 SITES = ("CN", "MO", "MY", "US", "NO", "AE", "SA", "VN", "KR", "HK", "KH")
 OWNERS = ("CN", ("SG", "CN"), "US", ("MY", ""), "RU")
-ACTS = ("export", "use_in_place", "iaas_lease", "foundry_export", "reexport", "continue_use", "cn_side_check")
-STILL = {"use_in_place", "iaas_lease", "continue_use", "cn_side_check"}
+ACTS = (
+    "export", "use_in_place", "iaas_lease", "in_country_transfer", "foundry_export", "reexport", "continue_use",
+    "cn_side_check",
+)  # fmt: skip
+    "export",
+    "use_in_place",
+    "iaas_lease",
+    "in_country_transfer",
+    "foundry_export",
+    "reexport",
+    "continue_use",
+    "cn_side_check",
+)
+STILL = set(ACTS) - {"export", "foundry_export", "reexport"}
 DAYS = (
     "2022-09-15",
     "2023-02-01",

@@ -31,6 +31,9 @@ NOT_ADVICE = (
     "This explains published rules and cites them. It is not legal advice, and no clearance: a person who is "
     "responsible must confirm it."
 )
+_START = {"export": "US", "weights_export": "US", "reexport": "", "foundry_export": ""}
+"""Where an item leaves unless stated, for acts in which it moves; "" is unknown."""
+
 _COLOURS = {"free": "green", "conditional": "yellow", "restricted": "red", "open": "magenta"}
 
 
@@ -59,7 +62,12 @@ def run(
     ] = "",
     activity: Annotated[str, typer.Option("--activity", metavar="ACT", help="The act.")] = "export",
     ship_from: Annotated[
-        str, typer.Option("--ship-from", metavar="CC", help="Where it leaves; default US, or the place of use.")
+        str,
+        typer.Option(
+            "--ship-from",
+            metavar="CC",
+            help="Where it leaves; an export: US; nothing moves: the place; else unknown.",
+        ),
     ] = "",
     ruleset: Annotated[
         str, typer.Option("--ruleset", help="as_enforced (practice) or as_written (the Diffusion text applied).")
@@ -106,7 +114,9 @@ def question(
     party: str,
 ) -> tuple[Query, str]:
     """Return the query that the options state, and what the chip's name was taken for."""
-    start = ship_from or ("US" if "export" in activity else to)
+    start = ship_from or {"export": "US", "weights_export": "US", "reexport": "", "foundry_export": ""}.get(
+        activity, to
+    )
     if chip.casefold() == CUSTOM:
         bare = Query(
             date=date,
@@ -155,12 +165,12 @@ def _plain(value: Any) -> Any:
 def show(out: Console, query: Query, ruling: Ruling, ruleset: str, taken: str) -> None:
     """Print ``ruling`` for people."""
     out.print(f"[bold]{query.chip}[/bold] ({taken}), by {query.supplier or 'an unknown supplier'}")
-    owner = _place(query.end_user_hq) if query.end_user_hq else "unknown"
-    parent = _place(query.ultimate_parent_hq) if query.ultimate_parent_hq else "unknown"
     out.print(
         f"{query.activity} from {_place(query.ship_from)} to {_place(query.destination)} on {query.date}, {ruleset}"
     )
-    out.print(f"user headquartered in {owner}, ultimate parent in {parent}")
+    out.print(
+        f"user headquartered in {_place(query.end_user_hq)}, ultimate parent in {_place(query.ultimate_parent_hq)}"
+    )
     for name, value in query.facts.items():
         out.print(f"  {name} = {value}", style="dim", markup=False)
     out.print()
@@ -220,6 +230,8 @@ def _number(value: float | None) -> str:
 
 
 def _place(code: str) -> str:
+    if not code:
+        return "an unknown place"
     return f"{code.upper()} ({countries()[code.upper()]})" if code.upper() in countries() else country(code)
 
 

@@ -26,7 +26,17 @@ GROUP_CODES: tuple[Group, ...] = ("free", "conditional", "open", "restricted")
 """Group of each code in a mask, from mild to severe; a plan takes 0, and 1 where its condition is stated as met."""
 
 Owner = str | tuple[str, str]
-_NOTHING_MOVES = {"use_in_place", "continue_use", "iaas_lease", "exclusive_lease", "destructive_test", "cn_side_check"}
+_NOTHING_MOVES = {
+    "use_in_place",
+    "continue_use",
+    "iaas_lease",
+    "exclusive_lease",
+    "destructive_test",
+    "in_country_transfer",
+    "domestic_sale",
+    "veu_share_test",
+    "cn_side_check",
+}
 
 
 def mask(
