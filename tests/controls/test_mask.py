@@ -28,9 +28,6 @@ CHIPS = tuple(
 SITES = ("CN", "MO", "MY", "US", "NO", "AE", "SA", "VN", "KR", "HK", "KH")
 OWNERS = ("CN", ("SG", "CN"), "US", ("MY", ""), "RU")
 ACTS = (
-    "export", "use_in_place", "iaas_lease", "in_country_transfer", "foundry_export", "reexport", "continue_use",
-    "cn_side_check",
-)  # fmt: skip
     "export",
     "use_in_place",
     "iaas_lease",
