@@ -29,6 +29,25 @@ def test_a_design_is_a_chip_that_engines_take() -> None:
     assert screen(query_of_chip(chip, to="CN", owner="CN", date="2024-06-25")).outcome == "NOT_LISTED"
 
 
+def test_train_and_serve_take_a_design() -> None:
+    from suanli.kinds import Service
+    from suanli.serving import capacity_table
+    from suanli.training import rate_table
+
+    chip = evaluate(preset("bytedance-5nm")).chip
+    service = Service(
+        model=model("llama-3.1-8b"), rate=10.0, input_tokens=512, output_tokens=128, ttft_s=2.0, tpot_s=0.05,
+        precision="fp8",
+    )  # fmt: skip
+    served = capacity_table([service], [chip])
+    assert served["chip"].to_list() == ["bytedance-5nm"]
+    assert served["output_tokens_per_s_per_chip"][0] > 100.0
+    trained = rate_table(model("llama-3.1-8b"), [chip], [64], year=2025)
+    assert trained["fits"][0]
+    # Never above the peak: six FLOP a parameter and token.
+    assert trained["tokens_per_s"][0] * 6 * 8.0e9 < 64 * chip.peak["bf16"]
+
+
 def test_rates_and_tpp_follow_from_the_parts() -> None:
     # 64 cores of 64 x 64 MACs at 1 GHz: 2 x 262,144 x 1e9 = 524 TFLOP/s in bf16, twice that in 8 bits: TPP 8,389.
     found = evaluate(DesignSpec(cores=64, rows=64, cols=64, clock=1e9))

@@ -6,7 +6,7 @@ from suanli.design._binding import Held, Moved, binding, doubts, sensitivities
 from suanli.design._checks import Flag, require
 from suanli.design._evaluate import Design, evaluate
 from suanli.design._field import FIELD, Beside, against_field
-from suanli.design._find import Found, Search, cost_of_rules, judge, pareto, search
+from suanli.design._find import Found, Search, base_rates, cost_of_rules, judge, pareto, search
 from suanli.design._floorplan import floorplan
 from suanli.design._jobs import SCALES, Job, parse_jobs
 from suanli.design._mapping import DATAFLOWS, GemmCycles, best_dataflow, gemm_cycles, tile_cycles
@@ -57,6 +57,7 @@ __all__ = [
     "Space",
     "Stage",
     "against_field",
+    "base_rates",
     "best_dataflow",
     "binding",
     "breakdown_chart",

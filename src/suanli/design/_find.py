@@ -22,6 +22,9 @@ from suanli.errors import InfeasibleError, InputError
 from suanli.estimates import Array
 from suanli.kinds import Chip, Ruling
 
+BASE = "a100-80-sxm"
+"""Chip whose rates make an index of 1, unless the caller names another."""
+
 BEST_SHARE = 0.01
 """Share of the candidates that keep every limit which is judged in full."""
 
@@ -74,6 +77,14 @@ class Search:
     base: str
 
 
+def base_rates(jobs: Sequence[Job], base: Chip | None = None) -> dict[str, float]:
+    """Return the rate of every job on ``base`` (an A100 where None), against which work is counted."""
+    from suanli.catalog import chip
+
+    against = base or chip(BASE)
+    return {job.name: job_rate(against, job).rate for job in jobs}
+
+
 def search(
     jobs: Sequence[Job],
     *,
@@ -99,19 +110,19 @@ def search(
     space, limits = space or Space(), limits or Limits()
     if objective not in OBJECTIVES:
         raise InputError(f"objective '{objective}'; allowed: {', '.join(OBJECTIVES)}")
-    against = base or chip("a100-80-sxm")
-    base_rates = {job.name: job_rate(against, job).rate for job in jobs}
+    against = base or chip(BASE)
+    rates = base_rates(jobs, against)
     started = time.perf_counter()
-    pool, kept, lost = _draw(jobs, space, limits, candidates, base_rates, seed, progress)
+    pool, kept, lost = _draw(jobs, space, limits, candidates, rates, seed, progress)
     if not pool:
         raise InfeasibleError(_collision(lost, candidates))
     drawn = time.perf_counter()
     best = _best(pool, max(1, min(full, round(BEST_SHARE * kept) + 1)))
-    judged = _judge(best, jobs, base_rates, limits, progress, refined=False)
+    judged = _judge(best, jobs, rates, limits, progress, refined=False)
     timed = time.perf_counter()
     if refine:
-        better = refined([f for f in judged if f.index > 0.0], jobs, space, limits, base=base_rates, seed=seed)
-        judged += _judge(better, jobs, base_rates, limits, progress, refined=True)
+        better = refined([f for f in judged if f.index > 0.0], jobs, space, limits, base=rates, seed=seed)
+        judged += _judge(better, jobs, rates, limits, progress, refined=True)
     allowed = [f for f in judged if f.index > 0.0 and (not f.rulings or f.group in limits.groups)]
     if not allowed:
         raise InfeasibleError(f"none of {len(judged)} designs judged in full does every job within its limits")
