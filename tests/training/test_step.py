@@ -155,9 +155,9 @@ def test_odd_sequences_and_names_are_refused() -> None:
         strategies(tp=0)
     with pytest.raises(UnknownNameError, match="fsdp2"):
         setting(era_id="fsdp3")
-    for bad in ({"seq_len": 0}, {"global_batch": 0}, {"n": 0}):
+    for bad in (lambda: setting(seq_len=0), lambda: setting(global_batch=0), lambda: setting(n=0)):
         with pytest.raises(InputError, match="below 1"):
-            setting(**bad)
+            bad()
 
 
 def test_every_era_runs_and_names_its_source() -> None:

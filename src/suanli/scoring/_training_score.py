@@ -97,3 +97,34 @@ def distinct(rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.intp]]:
         if index[i] == len(few):
             few.append(row)
     return few, index
+
+
+def regret(rows: Sequence[Row], frame: pl.DataFrame, *, least: int = 3) -> tuple[int, float, float] | None:
+    """Return (sweeps, mean regret, largest regret) in per cent of picking the strategy that is predicted fastest.
+
+    A sweep is ``least`` or more layouts of one model, chip, number of chips, batch and sequence from one source; its
+    regret is what the picked layout's measured time a token exceeds the best measured one by. None without a sweep.
+    """
+    sweeps: dict[tuple[object, ...], list[int]] = {}
+    for i, row in enumerate(rows):
+        # Batches within 2 % of each other belong together: sweeps round them to what dp divides.
+        key = (
+            row.source,
+            row.model.id,
+            row.chip.id,
+            row.n_chips,
+            round(np.log(row.batch) / 0.02),
+            row.seq,
+            row.precision,
+        )
+        sweeps.setdefault(key, []).append(i)
+    measured = np.array([float(row.measured or np.nan) / row.batch for row in rows])
+    predicted = frame["predicted"].to_numpy() / np.array([float(row.batch) for row in rows])
+    lost = []
+    for members in sweeps.values():
+        layouts = {(r.tp, r.pp, r.dp, r.vpp, r.micro_batch, r.recompute) for r in (rows[i] for i in members)}
+        if len(layouts) >= least:
+            index = np.array(members)
+            picked = index[np.argmin(predicted[index])]
+            lost.append(100.0 * (measured[picked] / measured[index].min() - 1.0))
+    return (len(lost), float(np.mean(lost)), float(np.max(lost))) if lost else None

@@ -14,7 +14,7 @@ from suanli import catalog
 from suanli.files import read_table
 from suanli.scoring._result import Scored, error_metrics
 from suanli.scoring._training_rows import Row
-from suanli.scoring._training_score import BASELINE, distinct, scored_frame
+from suanli.scoring._training_score import BASELINE, distinct, regret, scored_frame
 from suanli.scoring._vtrain_rows import WHOLE_VTRAIN, read_vtrain
 
 
@@ -40,6 +40,10 @@ def score(files: Sequence[Path]) -> Scored:
         extra["without_vtrain"] = {"step_time": error_metrics(strict)}
         mean = extra["without_vtrain"]["step_time"]["mean_abs_pct"]
         notes.append(f"by parameters that never saw vTrain's machine the mean error is {mean:.1f} %")
+    lost = regret(rows, wide)
+    if lost is not None:
+        extra["regret"] = {"sweeps": lost[0], "mean_pct": lost[1], "max_pct": lost[2]}
+        notes.append(f"regret of the layout picked in {lost[0]} sweeps: mean {lost[1]:.1f} %, largest {lost[2]:.1f} %")
     return Scored(
         kind="vtrain",
         n_rows=total,

@@ -69,9 +69,12 @@ def _file() -> dict[str, Any]:
 def eras() -> tuple[Era, ...]:
     """Return all known eras."""
     rows = _file()["eras"]
-    return tuple(
-        Era(**{_RENAMED.get(k, k): tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows
-    )
+    return tuple(_era(row) for row in rows)
+
+
+def _era(row: dict[str, Any]) -> Era:
+    values: dict[str, Any] = {_RENAMED.get(k, k): tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return Era(**values)
 
 
 def era(name: str) -> Era:

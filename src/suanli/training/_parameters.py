@@ -117,7 +117,8 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
 
     narrow = {8: v["eight_bit"], 4: v["four_bit"]}.get(bits, 1.0)
     throttle = power_ratio(chip) ** -v["power"]
-    family = float(np.exp(p.family.get(chip.family, 0.0))) * v["younger"] ** generations_behind(chip.vendor)
+    young = v["younger"] ** generations_behind(chip.vendor)
+    family = float(np.exp(p.family.get(chip.family, 0.0))) * young
     effect = np.array([p.kin.get(era(one).kin, 0.0) + p.era.get(one, 0.0) for one in eras])
     return Rates(
         product=column(v["product"] * narrow * throttle * family),
@@ -131,11 +132,11 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
         uneven=column(v["uneven"]),
         launch=column(v["launch"]),
         hop=column(v["hop"]),
-        tp=column(v["tp"]),
+        tp=column(v["tp"] * young),
         pp=column(v["pp"]),
-        dp=column(v["dp"]),
-        ep=column(v["ep"]),
-        cp=column(v["cp"]),
+        dp=column(v["dp"] * young),
+        ep=column(v["ep"] * young),
+        cp=column(v["cp"] * young),
         tp_hidden=column(v["tp_hidden"]),
         ep_hidden=column(v["ep_hidden"]),
         dp_hidden=column(v["dp_hidden"]),
