@@ -96,10 +96,21 @@ def fit_families(frame: pl.DataFrame) -> dict[str, dict[str, float]]:
     out: dict[str, dict[str, float]] = {}
     for family in sorted(parts, key=lambda f: ("infiniband" in f, f)):
         out[family] = _fit_family(family, parts[family], out)
-    hosts = [f for f in out if f.startswith("pcie") and "@" in f and "#" not in f]
-    if hosts:  # any other host is taken to be like the one whose bridges crowd least: the others lack direct access
-        out["pcie"] = out[min(hosts, key=lambda f: out[f]["crowding"])]
-    return out
+    return {**out, **any_host(out)}
+
+
+def any_host(families: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Return "pcie", the parameters of a host that was not measured: the median of those that were.
+
+    Start-ups are those of NCCL alone; bandwidths also those of hosts timed through torch.
+    """
+    timed = [v for f, v in families.items() if f.startswith("pcie") and "@" in f and "#" not in f]
+    hosts = timed + [v for f, v in families.items() if f.startswith("pcie") and f.endswith("-torch")]
+    if not timed:
+        return {}
+    middle = {k: float(np.median([h[k] for h in timed])) for k in START}
+    middle |= {k: float(np.median([h[k] for h in hosts])) for k in ("rate", "crowding")}
+    return {"pcie": _rounded(middle)}
 
 
 def _fit_family(family: str, rows: pl.DataFrame, others: Mapping[str, dict[str, float]]) -> dict[str, float]:
@@ -124,7 +135,12 @@ def _fit_family(family: str, rows: pl.DataFrame, others: Mapping[str, dict[str, 
         values["eager_floor"] = float(small.median())  # type: ignore[arg-type]
         if not hosted:  # over a host's bridges the copy is lost in the spread between versions of the library
             values = _solve(family, eager.filter(pl.col("bytes") >= 2**25), values, ["copy_rate"], others)
-    return {k: float(f"{v:.4g}") for k, v in values.items()}
+    return _rounded(values)
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """Return ``values`` with four digits; a limit in bytes stays exact, since messages are as large as it."""
+    return {k: v if k == "kernel_limit" else float(f"{v:.4g}") for k, v in values.items()}
 
 
 def _fit_kernel(
