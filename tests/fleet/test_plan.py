@@ -99,7 +99,10 @@ def test_every_figure_ends_in_sources(written: Path) -> None:
     tree = trace(packed, "early.normal.cost")
     text = json.dumps(tree)
     assert "made up" in text
-    assert tree["inputs"]["orders"]["inputs"]["budget.main.2024"]["value"] == 60e6
+    orders = tree["inputs"]["orders"]["inputs"]
+    assert orders["budgets"]["inputs"]["budget.main.2024"]["value"] == 60e6
+    assert orders["good"]["inputs"]["price from 2024-01"]["value"] == 30e3
+    assert orders["good"]["inputs"]["price from 2024-01"]["source"]["ref"] == "made up"
 
 
 def test_results_repeat(plan: fleet.Plan) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.fleet._costs import short_cost
+from suanli.fleet._inputs import offer_inputs, part_inputs
 from suanli.fleet._needs import rebuilt
 from suanli.fleet._plan import Outlook, Plan
 from suanli.fleet._provenance import Node, serve_figure, sourced, train_figure
@@ -63,14 +64,14 @@ def _plan_figures(
 ) -> None:
     solved, spec = outlook.plans[variant], outlook.spec
     prefix = f"{outlook.view.id}.{variant}"
-    budgets = budget_inputs(outlook, variant, plan)
-    parts = cost_parts(solved)
+    money = add(_budget_figure(outlook, variant, plan, prefix))
+    budgets: dict[str, Node] = {"budgets": money}
+    rests = part_inputs(outlook, tables["orders"], prefix)
     inputs: dict[str, Node] = {}
-    for name, values in parts.items():
+    for name, values in cost_parts(solved).items():
         mean, low, high = spread(values * 1e6, solved.program.setting.futures.probability)
-        inputs[name] = add(
-            Figure(f"{prefix}.cost.{name}", mean, "USD", f"expected {name}: {SOLUTION}", budgets, low, high)
-        )
+        of = {**rests.get(name, {}), **budgets}
+        inputs[name] = add(Figure(f"{prefix}.cost.{name}", mean, "USD", f"expected {name}: {SOLUTION}", of, low, high))
     mean, low, high = spread(solved.costs * 1e6, solved.program.setting.futures.probability)
     add(Figure(f"{prefix}.cost", mean, "USD", "sum of its parts, discounted, mean over the futures", inputs, low, high))
     share = spread(served_share(solved.program, solved.answer.x), solved.program.setting.futures.probability)
@@ -86,7 +87,7 @@ def _plan_figures(
             share[2],
         )
     )
-    _order_figures(outlook, variant, tables, add, prefix, budgets)
+    _order_figures(outlook, tables, add, prefix, budgets)
     for (service, year), yearly in _by_year(tables["service"]).items():
         rates = {k: out[k] for k in out if k.startswith(f"rate.{service}.")}
         add(
@@ -100,16 +101,10 @@ def _plan_figures(
                 yearly[2],
             )
         )
+    yearly_budgets = budget_inputs(outlook, variant, plan)
     for row in tables["money"]:
-        add(
-            Figure(
-                f"{prefix}.money.{row['pot']}.{row['year']}",
-                row["planned"],
-                "USD",
-                DRAWN,
-                {k: v for k, v in budgets.items() if k.startswith(f"budget.{row['pot']}")},
-            )
-        )
+        own = {k: v for k, v in yearly_budgets.items() if k.startswith(f"budget.{row['pot']}")}
+        add(Figure(f"{prefix}.money.{row['pot']}.{row['year']}", row["planned"], "USD", DRAWN, own))
     for row in tables["share"]:
         if row["reached"] is not None:
             stated = next(s for s in spec.shares if s.id == row["share"])
@@ -126,21 +121,11 @@ def _plan_figures(
 
 
 def _order_figures(
-    outlook: Outlook, variant: str, tables: Mapping[str, list[Row]], add: Any, prefix: str, budgets: dict[str, Node]
+    outlook: Outlook, tables: Mapping[str, list[Row]], add: Any, prefix: str, budgets: dict[str, Node]
 ) -> None:
-    del variant
     offers = {o.id: o for o in outlook.spec.offers}
     for (offer, quarter), chips in grouped(tables["orders"], ("offer", "quarter"), "chips"):
-        inputs: dict[str, Node] = dict(budgets)
-        stated = offers[offer]
-        for i, point in enumerate(stated.prices):
-            figure = point.price if point.price is not None else point.rent
-            if figure is not None:
-                inputs[f"price {i + 1}"] = sourced(outlook.spec, f"{offer}.price.{point.since}", figure, figure.code)
-        for step in stated.delivery:
-            inputs[f"delivered by month {step.months}"] = sourced(
-                outlook.spec, f"{offer}.delivery.{step.months}", step.share, "%"
-            )
+        inputs: dict[str, Node] = {**offer_inputs(outlook.spec, offers[offer]), **budgets}
         add(Figure(f"{prefix}.orders.{offer}.{quarter}", chips, "chip", ORDERED, inputs))
 
 
@@ -265,6 +250,13 @@ def _differences(plan: Plan, add: Any, out: dict[str, Figure]) -> None:
                         {"later": out[f"{b}.{what}"], "earlier": out[f"{a}.{what}"]},
                     )
                 )
+
+
+def _budget_figure(outlook: Outlook, variant: str, plan: Plan, prefix: str) -> Figure:
+    grid = outlook.plans[variant].grid
+    total = float(grid.budget[np.isfinite(grid.budget)].sum()) * 1e6
+    stated = budget_inputs(outlook, variant, plan)
+    return Figure(f"{prefix}.budget", total, "USD", "sum of the yearly budgets in force, at the case's rates", stated)
 
 
 def budget_inputs(outlook: Outlook, variant: str, plan: Plan) -> dict[str, Node]:

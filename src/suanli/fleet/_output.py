@@ -114,7 +114,7 @@ def headline(outlook: Outlook, solved: Solved, found: Mapping[str, list[Row]]) -
         "training": found["training"],
         "runs": run_rows(outlook, found["training"]),
         "scenarios": found["scenarios"],
-        "binding": found["binding"][:60],
+        "binding": found["binding"],
         "projects": {
             "carried_on": [x.name for x, on in zip(solved.grid.projects, solved.projects, strict=True) if on],
             "tried": [{"projects": list(way), "objective": value * 1e6} for way, value in solved.tried.items()],

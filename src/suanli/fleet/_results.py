@@ -307,14 +307,18 @@ def scenario_table(solved: Solved, regret: Array | None, regret_other: Array | N
     ]  # fmt: skip
 
 
-def binding_table(solved: Solved, *, most: int = 400) -> list[Row]:
-    """Return a row per limit that binds: sentence, what one more unit saves in USD, per what."""
-    found = bindings(solved.program, solved.answer.dual)[:most]
-    return [
-        {"family": b.family, "sentence": b.sentence, "worth": b.worth, "per": b.per, "month": b.month,
-         "subject": b.subject}
-        for b in found
-    ]  # fmt: skip
+def binding_table(solved: Solved, *, most: int = 40) -> list[Row]:
+    """Return a row per limit that binds (``most`` of each family): what one more unit saves in USD, per what."""
+    taken: dict[str, int] = {}
+    rows = []
+    for b in bindings(solved.program, solved.answer.dual):
+        taken[b.family] = taken.get(b.family, 0) + 1
+        if taken[b.family] <= most:
+            rows.append(
+                {"family": b.family, "sentence": b.sentence, "worth": b.worth, "per": b.per, "month": b.month,
+                 "subject": b.subject}
+            )  # fmt: skip
+    return rows
 
 
 def tables(solved: Solved, regret: Array | None = None, regret_other: Array | None = None) -> dict[str, list[Row]]:
