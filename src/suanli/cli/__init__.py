@@ -14,6 +14,7 @@ from suanli.errors import SuanliError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Find the cheapest robust path of what to build, buy and lease for a case."),
+    "backtest": ("backtest", "Plan with what was known on each day, then meet what happened."),
     "train": ("train", "Rank the strategies of a training run: time, memory, cost, and how sure."),
     "serve": ("serve", "Find what chips can serve of a model within latency limits, and at what cost."),
     "design": ("design", "Find the chips worth building for workloads inside a rule."),
