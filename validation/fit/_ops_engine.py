@@ -16,11 +16,12 @@ Array = NDArray[np.float64]
 _CAP = 12.0
 _HUBER = 0.12  # log error from which a row pulls only linearly
 _HOLD: Mapping[str, tuple[float, float]] = {
-    "base": (0.02, 1.0),
+    "base": (0.02, 0.2),
     "kind": (10.0, 1e9),
-    "family": (3.0, 6.0),
-    "framework": (4.0, 20.0),
-    "kernel": (4.0, 20.0),
+    "family": (1.0, 2.0),
+    "framework": (2.0, 6.0),
+    "kernel": (2.0, 6.0),
+    "own": (1.0, 2.0),
     "format": (0.5, 2.0),
     "kv": (2.0, 10.0),
     "op": (2.0, 10.0),
@@ -62,98 +63,129 @@ def columns_of(spec: Spec, keys: Sequence[str]) -> list[Column]:
 def _features(spec: Spec, key: str, part: str) -> tuple[str, ...]:
     """Return the features on which the shift ``key`` may depend."""
     sort = key.partition(":")[0]
-    if sort == "kind" or "@" in key:
+    if sort == "kind":
         return ()
+    if "@" in key:
+        return tuple(spec.family.get(part, ()))
     if sort == "format":
         return tuple(spec.base.get(part, ()))
     return tuple((spec.family if sort == "family" else spec.kernel).get(part, ()))
 
 
 def _hold(column: Column) -> float:
-    constant, other = _HOLD[column.group.partition(":")[0] or "base"]
+    sort = "own" if "@" in column.group else column.group.partition(":")[0] or "base"
+    constant, other = _HOLD[sort]
     return constant if column.feature == "one" else other
 
 
 @dataclass(frozen=True)
-class Design:
-    """All rows of a fit: the matrix of each part, ideal seconds, and where each column's coefficient stands."""
+class Block:
+    """Rows of one piece against the columns it touches: ``index`` are their places among all coefficients."""
 
+    index: NDArray[np.int64]
     matrices: Mapping[str, NDArray[np.float32]]
+    places: Mapping[str, slice]
     ideal: Mapping[str, Array]
-    slices: Mapping[str, slice]
     target: Array
     weight: Array
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Design:
+    """All rows of a fit, in blocks that know which of the ``n_columns`` coefficients they depend on."""
+
+    blocks: Sequence[Block]
+    n_columns: int
+    n_rows: int
 
     def only(self, which: NDArray[np.bool_]) -> Design:
-        """Return the rows ``which`` alone."""
-        return Design(
-            {part: matrix[which] for part, matrix in self.matrices.items()},
-            {part: seconds[which] for part, seconds in self.ideal.items()},
-            self.slices,
-            self.target[which],
-            self.weight[which],
-        )
+        """Return the rows ``which`` alone; they keep their places among all rows."""
+        kept = [_rows_of(block, which[block.rows]) for block in self.blocks]
+        return Design([b for b in kept if len(b.rows)], self.n_columns, self.n_rows)
+
+
+def _rows_of(block: Block, which: NDArray[np.bool_]) -> Block:
+    return Block(
+        block.index,
+        {part: matrix[which] for part, matrix in block.matrices.items()},
+        block.places,
+        {part: seconds[which] for part, seconds in block.ideal.items()},
+        block.target[which],
+        block.weight[which],
+        block.rows[which],
+    )
 
 
 def design(columns: Sequence[Column], pieces: Sequence[Piece]) -> Design:
     """Return the rows of ``pieces`` against ``columns``."""
-    sizes = [len(p.log_measured) for p in pieces]
-    total = sum(sizes)
-    slices, matrices, start = {}, {}, 0
+    blocks, start = [], 0
+    for piece in pieces:
+        size = len(piece.log_measured)
+        blocks.append(_block(columns, piece, np.arange(start, start + size)))
+        start += size
+    return Design(blocks, len(columns), start)
+
+
+def _block(columns: Sequence[Column], piece: Piece, rows: NDArray[np.int64]) -> Block:
+    index: list[int] = []
+    matrices, places = {}, {}
     for part in PARTS:
-        mine = [c for c in columns if c.part == part]
-        slices[part] = slice(start, start + len(mine))
-        start += len(mine)
-        matrix = np.zeros((total, len(mine)), dtype=np.float32)
-        at = 0
-        for piece, size in zip(pieces, sizes, strict=True):
-            for j, column in enumerate(mine):
-                share = piece.weights.get(column.group, 0.0) if column.group else 1.0
-                if not share:
-                    continue
-                value = 1.0 if column.feature == "one" else feature(piece.work.features, column.feature)
-                matrix[at : at + size, j] = share * value
-            at += size
-        matrices[part] = matrix
-    ideal = {name: np.concatenate([getattr(p.work, name) for p in pieces]) for name in RESOURCES}
-    ideal["overhead"] = np.concatenate([np.full(size, p.work.launch) for p, size in zip(pieces, sizes, strict=True)])
-    return Design(
-        matrices,
-        ideal,
-        slices,
-        np.concatenate([p.log_measured for p in pieces]),
-        np.concatenate([p.weight for p in pieces]),
-    )
+        first, found = len(index), []
+        for place, column in enumerate(columns):
+            share = piece.weights.get(column.group, 0.0) if column.group else 1.0
+            if column.part != part or not share:
+                continue
+            value = np.ones(len(rows)) if column.feature == "one" else feature(piece.work.features, column.feature)
+            index.append(place)
+            found.append((share * value).astype(np.float32))
+        matrices[part] = np.stack(found, axis=1) if found else np.zeros((len(rows), 0), dtype=np.float32)
+        places[part] = slice(first, len(index))
+    ideal = {name: getattr(piece.work, name) for name in RESOURCES}
+    ideal["overhead"] = np.full(len(rows), piece.work.launch)
+    return Block(np.array(index), matrices, places, ideal, piece.log_measured, piece.weight, rows)
 
 
-def predict(found: Array, rows: Design, sharpness: float, *, jacobian: bool) -> tuple[Array, Array | None]:
-    """Return the logarithm of predicted seconds, and its derivative by each coefficient."""
-    exponents = {p: np.exp(np.clip(rows.matrices[p] @ found[rows.slices[p]], -_CAP, _CAP)) for p in PARTS}
-    overhead = rows.ideal["overhead"] * exponents["overhead"]
-    parts = {p: rows.ideal[p] * (1.0 + exponents[p]) for p in RESOURCES}
+def seconds_of(found: Array, block: Block) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the seconds of each part of the rows in ``block``, and each part's exponential."""
+    mine = found[block.index]
+    grown = {p: np.exp(np.clip(block.matrices[p] @ mine[block.places[p]], -_CAP, _CAP)) for p in PARTS}
+    return {p: block.ideal[p] * (grown[p] if p == "overhead" else 1.0 + grown[p]) for p in PARTS}, grown
+
+
+def predict(found: Array, block: Block, sharpness: float, *, slope: bool) -> tuple[Array, NDArray[np.float32] | None]:
+    """Return the logarithm of predicted seconds of a block, and its derivative by the block's coefficients."""
+    parts, grown = seconds_of(found, block)
     top = np.maximum(np.maximum.reduce([parts[p] for p in RESOURCES]), 1e-30)
     powers = {p: (parts[p] / top) ** sharpness for p in RESOURCES}
     total = sum(powers.values())
     joined = top * total ** (1.0 / sharpness)
-    time = overhead + joined
-    if not jacobian:
+    time = parts["overhead"] + joined
+    if not slope:
         return np.log(time), None
-    out = np.empty((len(time), len(found)), dtype=np.float32)
-    out[:, rows.slices["overhead"]] = (overhead / time)[:, None] * rows.matrices["overhead"]
+    out = np.empty((len(time), len(block.index)), dtype=np.float32)
+    out[:, block.places["overhead"]] = (parts["overhead"] / time)[:, None] * block.matrices["overhead"]
     for p in RESOURCES:
-        lift = (joined / time) * powers[p] / total * exponents[p] / (1.0 + exponents[p])
-        out[:, rows.slices[p]] = lift[:, None] * rows.matrices[p]
+        lift = (joined / time) * powers[p] / total * grown[p] / (1.0 + grown[p])
+        out[:, block.places[p]] = lift[:, None] * block.matrices[p]
     return np.log(time), out
+
+
+def errors_of(found: Array, rows: Design, sharpness: float) -> Array:
+    """Return log measured over predicted of every row, NaN where ``rows`` holds none."""
+    out = np.full(rows.n_rows, np.nan)
+    for block in rows.blocks:
+        out[block.rows] = block.target - predict(found, block, sharpness, slope=False)[0]
+    return out
 
 
 def bound_of(found: Array, rows: Design) -> NDArray[np.int64]:
     """Return, for each row, the position in PARTS of what most of its time goes to."""
-    seconds = []
-    for part in PARTS:
-        exponent = np.exp(np.clip(rows.matrices[part] @ found[rows.slices[part]], -_CAP, _CAP))
-        seconds.append(rows.ideal[part] * (exponent if part == "overhead" else 1.0 + exponent))
-    largest: NDArray[np.int64] = np.argmax(np.stack(seconds), axis=0)
-    return largest
+    out = np.zeros(rows.n_rows, dtype=np.int64)
+    for block in rows.blocks:
+        parts, _ = seconds_of(found, block)
+        out[block.rows] = np.argmax(np.stack([parts[p] for p in PARTS]), axis=0)
+    return out
 
 
 def solve(spec: Spec, columns: Sequence[Column], rows: Design, *, begin: Array | None = None, turns: int = 40) -> Array:
@@ -162,34 +194,44 @@ def solve(spec: Spec, columns: Sequence[Column], rows: Design, *, begin: Array |
     hold = np.array([_hold(c) for c in columns])
     now = start.copy() if begin is None else begin.copy()
 
-    def loss(at: Array, logs: Array) -> float:
-        size = np.abs(logs - rows.target)
-        huber = np.where(size < _HUBER, 0.5 * size * size, _HUBER * (size - 0.5 * _HUBER))
-        return float((rows.weight * huber).sum() + 0.5 * (hold * (at - start) ** 2).sum())
+    def loss(at: Array) -> float:
+        total = 0.5 * float((hold * (at - start) ** 2).sum())
+        for block in rows.blocks:
+            size = np.abs(predict(at, block, spec.sharpness, slope=False)[0] - block.target)
+            huber = np.where(size < _HUBER, 0.5 * size * size, _HUBER * (size - 0.5 * _HUBER))
+            total += float((block.weight * huber).sum())
+        return total
 
-    logs, slope = predict(now, rows, spec.sharpness, jacobian=True)
-    value, damping = loss(now, logs), 1e-2
+    value, damping = loss(now), 1e-2
     for _ in range(turns):
-        assert slope is not None
-        error = logs - rows.target
-        weight = (rows.weight * np.minimum(1.0, _HUBER / np.maximum(np.abs(error), 1e-9))).astype(np.float32)
-        weighted = slope * weight[:, None]
-        curve = (weighted.T @ slope).astype(np.float64)
+        curve, gradient = _normal_equations(now, rows, spec.sharpness)
         curve[np.diag_indices_from(curve)] += hold
-        gradient = weighted.T @ error.astype(np.float32) + hold * (now - start)
+        gradient += hold * (now - start)
         for _ in range(9):
             step = np.linalg.solve(curve + damping * np.diag(np.diag(curve)), -gradient)
-            trial = now + step
-            trial_logs, _ = predict(trial, rows, spec.sharpness, jacobian=False)
-            trial_value = loss(trial, trial_logs)
+            trial_value = loss(now + step)
             if trial_value < value:
                 break
             damping *= 4.0
         else:
             break
-        gain, now, value = (value - trial_value) / value, trial, trial_value
+        gain, now, value = (value - trial_value) / value, now + step, trial_value
         damping = max(damping / 5.0, 1e-7)
-        if gain < 2e-5:
+        if gain < 5e-5:
             break
-        logs, slope = predict(now, rows, spec.sharpness, jacobian=True)
     return now
+
+
+def _normal_equations(now: Array, rows: Design, sharpness: float) -> tuple[Array, Array]:
+    """Return the weighted squares of the derivatives and their product with the errors, over all coefficients."""
+    curve = np.zeros((rows.n_columns, rows.n_columns))
+    gradient = np.zeros(rows.n_columns)
+    for block in rows.blocks:
+        logs, slope = predict(now, block, sharpness, slope=True)
+        assert slope is not None
+        error = logs - block.target
+        weight = (block.weight * np.minimum(1.0, _HUBER / np.maximum(np.abs(error), 1e-9))).astype(np.float32)
+        weighted = slope * weight[:, None]
+        curve[np.ix_(block.index, block.index)] += weighted.T @ slope
+        gradient[block.index] += weighted.T @ error.astype(np.float32)
+    return curve, gradient

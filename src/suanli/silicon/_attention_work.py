@@ -16,7 +16,6 @@ Array = NDArray[np.float64]
 _ROWS = 128.0  # query rows of a prefill tile
 _PACKED = 16.0  # rows that a decode tile has at least
 _KEYS = 256.0  # keys below which a decode split is not worth its reduction
-_EXP_RATE = 16.0  # exponentials a core and cycle (Nvidia SM: 16 special-function results a cycle)
 
 
 def attended(q_len: Array, kv_len: Array, window: Array, *, causal: bool) -> Array:
@@ -145,7 +144,7 @@ def _work(
         compute=2.0 * scored * width * idle / peak_rate(chip, form.rate),
         memory=missed / unit.bandwidth,
         cache=size * idle / unit.cache_rate,
-        vector=scored * idle / (_EXP_RATE * unit.cores * unit.clock),
+        vector=scored * idle / unit.exp_rate,
         power=energy_time(unit, 2.0 * batch * heads * pairs * width, BITS[form.rate]),
         roofline=np.maximum(2.0 * batch * heads * pairs * width / peak_rate(chip, form.rate), size / unit.bandwidth),
         launch=1e3 / unit.clock,

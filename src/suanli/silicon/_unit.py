@@ -27,7 +27,8 @@ class Unit:
     this one resembles ('': none); ``cores`` run one output tile each; ``granule`` is the matrix unit's m, n, k.
 
     ``bandwidth`` (B/s) is the memory's, infinite without one; ``cache`` (B) is the last cache that all cores share;
-    ``cache_rate`` (B/s) is what the cores can draw from it. ``joule_per_flop`` is a
+    ``cache_rate`` (B/s) is what the cores can draw from it. ``exp_rate`` counts
+    exponentials per second; ``joule_per_flop`` is a
     first estimate for 16-bit operands; ``watts`` the sustained limit, infinite where unknown.
     """
 
@@ -41,6 +42,7 @@ class Unit:
     bandwidth: float
     cache: float
     cache_rate: float
+    exp_rate: float
     joule_per_flop: float
     watts: float
 
@@ -75,6 +77,7 @@ def unit_of(chip: Chip) -> Unit:
         bandwidth=bandwidth,
         cache=_cache(chip),
         cache_rate=drawn,
+        exp_rate=entry["exp"] * cores * clock,
         joule_per_flop=_PICO * entry["energy"] * math.sqrt(_NARROW / entry["core"]),
         watts=chip.tdp_w or math.inf,
     )
