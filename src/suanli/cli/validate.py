@@ -77,14 +77,14 @@ def _show_errors(out: Console, data: Mapping[str, Any], *, groups: bool) -> None
     if data["baseline"]:
         out.print(f"[dim]naive: {escape(data['baseline_name'])}[/dim]")
     if groups and data["by_group"]:
+        only = len(data["metrics"]) == 1
         lines = [
-            _line(f"{group} {name}", m)
+            _line(group if only else f"{group} {name}", m)
             for group, metrics in data["by_group"].items()
-            if metrics
             for name, m in metrics.items()
         ]
         out.print()
-        out.print(table("by group", ("group and metric", *_COLUMNS[1:]), lines, right=_COLUMNS[1:]))
+        out.print(table("by group", ("group" if only else "group and metric", *_COLUMNS[1:]), lines, right=_COLUMNS[1:]))
 
 
 def _line(name: str, m: Mapping[str, Any]) -> tuple[str, ...]:
