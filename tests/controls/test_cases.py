@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suanli.controls import query_of_row, screen
+from suanli.controls import answer, query_of_row, screen
 from suanli.kinds import GROUPS
 from suanli.scoring.controls import read_cases
 
@@ -18,6 +18,7 @@ def test_every_label(row: dict[str, str]) -> None:
     ruling = screen(query_of_row(row), ruleset=row["ruleset"])
     assert (ruling.outcome, ruling.eccn, ruling.presumption) == (row["outcome"], row["eccn"], row["presumption"])
     assert ruling.group == GROUPS[row["outcome"]]
+    assert answer(query_of_row(row), ruleset=row["ruleset"]) == (ruling.outcome, ruling.eccn, ruling.presumption)
 
 
 def test_comments_are_never_read() -> None:

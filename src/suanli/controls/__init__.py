@@ -7,7 +7,7 @@ from suanli.controls._book import RULESETS, Rule, Rulebook, holds, load_rulebook
 from suanli.controls._chips import query_of_chip
 from suanli.controls._domains import Range
 from suanli.controls._query import Query, query_of_row
-from suanli.controls._screen import screen
+from suanli.controls._screen import answer, screen
 from suanli.controls._vocabulary import Fact, activities, countries, country, outcome_texts, parse_facts, vocabulary
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "Rulebook",
     "Span",
     "activities",
+    "answer",
     "chips_on_plane",
     "countries",
     "country",

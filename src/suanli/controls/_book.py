@@ -108,11 +108,15 @@ class Rulebook:
         return self is other
 
 
-@dataclass(frozen=True, slots=True)
+Steps = tuple[tuple[Phase, tuple[tuple[Rule, tuple[Clause, ...]], ...]], ...]
+"""Phases in order, each with the rules that speak in it and their clauses."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Live:
     """The rules that hold on a date, by phase, newest first, and the groups as they stand."""
 
-    phases: tuple[tuple[Phase, tuple[tuple[Rule, tuple[Clause, ...]], ...]], ...]
+    phases: Steps
     groups: Mapping[str, frozenset[str]]
     rules: tuple[Rule, ...]
 

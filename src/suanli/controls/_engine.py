@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from suanli.controls import _domains as dom
-from suanli.controls._book import Clause, Listed, Live, Rule, Rulebook, Ruleset, epoch_of, live
+from suanli.controls._book import Clause, Listed, Live, Rule, Rulebook, Ruleset, Steps, epoch_of, live
 from suanli.controls._domains import Number, Range
 from suanli.controls._expr import Call, Doubt
 from suanli.controls._query import Known
@@ -182,15 +183,24 @@ def decide(book: Rulebook, known: Known, ruleset: Ruleset, *, quick: bool = Fals
     return verdicts
 
 
+@lru_cache(maxsize=8192)
+def _steps(at: Live, activity: str, quick: bool) -> Steps:
+    """Return the phases that an act goes through, with who speaks; ``quick`` leaves out clauses that only remark."""
+    out = []
+    for phase, speakers in at.phases:
+        if activity in phase.activities:
+            heard = tuple((rule, tuple(c for c in clauses if not (quick and c.flag))) for rule, clauses in speakers)
+            out.append((phase, tuple((rule, clauses) for rule, clauses in heard if clauses)))
+    return tuple((phase, heard) for phase, heard in out if heard)
+
+
 def _walk(world: World, quick: bool) -> Verdict:
     """Return the verdict of one world: the first answer in the order of the phases."""
     world = replace(world, terms=dict(world.book.terms), fixed=set())
     spoken: list[Spoken] = []
     answer: Spoken | None = None
     activity = world.known.activity
-    for phase, speakers in world.live.phases:
-        if activity not in phase.activities:
-            continue
+    for phase, speakers in _steps(world.live, activity, quick):
         for rule, clauses in speakers:
             if answer is None:
                 answer = _hear(world, rule, clauses, spoken, quick)

@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from suanli.controls import _domains as dom
-from suanli.controls._book import Rulebook, Ruleset, epoch_of, live
+from suanli.controls._book import Rulebook, epoch_of, live
 from suanli.controls._chips import query_of_chip
-from suanli.controls._engine import decide
 from suanli.controls._query import Query, density, ready
-from suanli.controls._screen import CLOSE, as_rulebook, check_ruleset, combine, screen
+from suanli.controls._screen import CLOSE, answer, as_rulebook, check_ruleset, screen
 from suanli.controls._vocabulary import packaged_rules
 from suanli.kinds import GROUPS, Chip
 from suanli.sources import Source
@@ -128,7 +127,7 @@ def plane(
     ``query`` gives all else; by default a datacenter IC on a non-planar node, exported to a buyer of China, whose
     I/O reaches the line of 2022. Raises InputError.
     """
-    book, rules = as_rulebook(rulebook), check_ruleset(ruleset)
+    book = as_rulebook(rulebook)
     base = replace(query or _CHINA, date=date)
     region = feasible_region(date, ruleset=ruleset, rulebook=book)
     x, y = np.broadcast_arrays(np.asarray(tpp, dtype=float), np.asarray(pd, dtype=float))
@@ -141,7 +140,7 @@ def plane(
     for n, cell in enumerate(asked.tolist()):
         i, j = divmod(cell, 2 * limits[1].size + 1)
         at = replace(base, tpp=_inside(limits[0], i), die_area_mm2=None, pd=_inside(limits[1], j))
-        codes[n] = answers.setdefault(_answer(book, at, rules), len(answers))
+        codes[n] = answers.setdefault(answer(at, ruleset=ruleset, rulebook=book), len(answers))
     outcome, eccn, presumption = (tuple(c) for c in zip(*answers, strict=True))
     return Plane(codes[where].reshape(x.shape), outcome, eccn, presumption, limits[0], limits[1])
 
@@ -174,11 +173,6 @@ def _inside(limits: Array, cell: int) -> float:
     if k == 0:
         return float(limits[0]) / 2.0
     return float(limits[-1]) * 2.0 if k == limits.size else float(limits[k - 1] + limits[k]) / 2.0
-
-
-def _answer(book: Rulebook, query: Query, ruleset: Ruleset) -> tuple[str, str, str]:
-    verdicts = decide(book, ready(query, book.first_day), ruleset, quick=True)
-    return combine([(v.outcome, v.eccn, v.presumption) for v in verdicts])
 
 
 def chips_on_plane(chips: tuple[Chip, ...] | list[Chip]) -> list[tuple[str, float, float]]:

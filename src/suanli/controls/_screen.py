@@ -64,6 +64,18 @@ def screen(query: Query, *, ruleset: str = "as_enforced", rulebook: Rulebook | P
     )
 
 
+def answer(
+    query: Query, *, ruleset: str = "as_enforced", rulebook: Rulebook | Path | str | None = None
+) -> tuple[str, str, str]:
+    """Return outcome, paragraph and presumption of ``query`` as ``screen`` does, without what explains them.
+
+    About four times as quick. Raises InputError as ``screen`` does.
+    """
+    book, rules = as_rulebook(rulebook), check_ruleset(ruleset)
+    verdicts = decide(book, ready(query, book.first_day), rules, quick=True)
+    return combine([(v.outcome, v.eccn, v.presumption) for v in verdicts])
+
+
 def combine(answers: Sequence[tuple[str, str, str]]) -> tuple[str, str, str]:
     """Return the (outcome, paragraph, presumption) that all ``answers`` share; what they do not share is open.
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from suanli.controls import Query, load_rulebook, query_of_row, screen
+from suanli.controls import Query, answer, load_rulebook, query_of_row
 from suanli.errors import InputError, SuanliError
 from suanli.files import read_table, read_text
-from suanli.kinds import GROUPS, Ruling
+from suanli.kinds import GROUPS
 from suanli.scoring._result import Scored
 
 LABELS: tuple[str, ...] = ("outcome", "eccn", "presumption")
@@ -37,12 +37,12 @@ def score(files: Sequence[Path]) -> Scored:
             name = str(row.get("case_id") or f"{path.name}:{number}")
             try:
                 query, ruleset = _question(row)
-                ruling = screen(query, ruleset=ruleset, rulebook=book)
+                said = answer(query, ruleset=ruleset, rulebook=book)
             except SuanliError as error:
                 skipped.append((name, " ".join(str(error).split())))
                 continue
-            lines += _lines(name, row, ruling)
-            if ruling.group == "free" and GROUPS[row["outcome"]] in {"restricted", "open"}:
+            lines += _lines(name, row, said)
+            if GROUPS[said[0]] == "free" and GROUPS[row["outcome"]] in {"restricted", "open"}:
                 cleared.append(name)
     return Scored(
         kind="controls",
@@ -82,10 +82,10 @@ def _question(row: Mapping[str, str]) -> tuple[Query, str]:
     return query_of_row(row), row["ruleset"]
 
 
-def _lines(name: str, row: Mapping[str, str], ruling: Ruling) -> list[dict[str, Any]]:
-    said = {"outcome": ruling.outcome, "eccn": ruling.eccn, "presumption": ruling.presumption}
+def _lines(name: str, row: Mapping[str, str], said: tuple[str, str, str]) -> list[dict[str, Any]]:
     shared = {"id": name, "source": name.split("-")[0], "activity": row["activity"], "ruleset": row["ruleset"]}
-    return [{**shared, "metric": m, "measured": row[m], "predicted": said[m]} for m in LABELS]
+    pairs = zip(LABELS, said, strict=True)
+    return [{**shared, "metric": label, "measured": row[label], "predicted": value} for label, value in pairs]
 
 
 def _frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
