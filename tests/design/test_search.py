@@ -7,10 +7,12 @@ import pytest
 
 from suanli.catalog import chip
 from suanli.design import (
+    Activity,
     Limits,
     Place,
     Search,
     Space,
+    activity_of,
     against_field,
     binding,
     cost_of_rules,
@@ -168,3 +170,28 @@ def test_binding_and_sensitivities_speak_of_the_design(ruled: Search) -> None:
     told = doubts(best.spec)
     assert len(told) == 8
     assert all(abs(low) < 1.0 and abs(high) < 1.0 for _, low, high in told)
+
+
+def test_power_at_work_follows_the_activity() -> None:
+    found = evaluate(preset("bytedance-5nm"))
+    (decode,) = parse_jobs("llama-3.1-8b:decode")
+    rate = job_rate(found.chip, decode)
+    busy = activity_of(found.chip, decode, rate)
+    assert 0.3 < busy.memory <= 1.0  # decoding reads weights and caches
+    assert 0.0 < busy.matrix < 1.0
+    at_work = float(evaluate(found.spec, activity=busy).power.value[0])
+    idle = float(evaluate(found.spec, activity=Activity(matrix=0.0, vector=0.0, memory=0.0, links=0.0)).power.value[0])
+    assert idle < at_work < 1.3 * float(found.power.value[0])
+    (train,) = parse_jobs("llama-3.1-405b:train")
+    none = job_rate(found.chip, train)
+    with pytest.raises(InputError, match=r"does not do llama-3\.1-405b:train"):
+        activity_of(found.chip, train, none)
+
+
+def test_a_smaller_die_may_lose_its_ruling(ruled: Search) -> None:
+    place = RULE.place
+    assert place is not None
+    edge = max((f for f in ruled.judged if f.tpp > 1700.0), key=lambda f: f.density)
+    area = edge.chip.die_area_m2 or 0.0
+    assert edge.group_at(area, place) == "free"
+    assert edge.group_at(0.6 * area, place) in {"conditional", "restricted"}

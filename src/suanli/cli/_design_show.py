@@ -31,6 +31,11 @@ def show_search(out: Console, found: Search, limits: Limits) -> dict[str, Any]:
         out.print(_parts_line(f))
         told = "; ".join(f"{h.name} {h.value:,.4g} of {h.limit:,.4g} {h.unit}" for h in held)
         out.print(f"{f.spec.name} is held by: {told or 'none of the limits'}")
+        if limits.place is not None:
+            low = float(f.design.area.p10[0])
+            smaller = f.group_at(low, limits.place)
+            if smaller != f.group:
+                out.print(f"  a die of {low * 1e6:.0f} mm² (its 10th percentile) would be {smaller}: keep the area")
     lost = ", ".join(f"{n} {c:,}" for n, c in sorted(found.lost.items(), key=lambda p: -p[1]) if c)
     out.print(f"broke first: {lost}")
     out.print(f"judged in full: {len(found.judged)}; " + ", ".join(f"{k} {v:.1f} s" for k, v in found.seconds.items()))
@@ -61,6 +66,29 @@ def _parts_line(f: Found) -> str:
     arrays = f"{spec.arrays:.0f} x {spec.rows:.0f}x{spec.cols:.0f} MACs at {float(spec.clock) / 1e9:.2f} GHz"
     cores = f"{spec.cores:.0f} cores ({spec.spare_cores:.0f} spare)"
     return f"{spec.name}: {cores} of {arrays}, {sram:,.0f} MB SRAM, {spec.lanes:.0f} lanes; NRE {show(f.nre, 'USD')}"
+
+
+def show_work(out: Console, whole: Design, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Print and return the power of a design at the activity of each job that it does."""
+    from suanli.design import activity_of, evaluate, job_rate
+
+    lines, data = [], []
+    for job in jobs:
+        rate = job_rate(whole.chip, job)
+        if rate.rate <= 0.0:
+            continue
+        busy = activity_of(whole.chip, job, rate)
+        power = evaluate(whole.spec, activity=busy, intervals=False).power
+        parts = sorted(power.breakdown.items(), key=lambda p: -float(p[1].reshape(-1)[0]))[:4]
+        told = ", ".join(f"{k} {float(v.reshape(-1)[0]):.0f}" for k, v in parts)
+        lines.append(
+            (job.name, f"{100.0 * busy.matrix:.0f} %", f"{100.0 * busy.memory:.0f} %", f"{power.value[0]:.0f}", told)
+        )
+        data.append({"job": job.name, "matrix": busy.matrix, "memory": busy.memory, "power_w": float(power.value[0])})
+    out.print(
+        table("Power at work", ("job", "matrix", "memory", "W", "of which"), lines, right=("matrix", "memory", "W"))
+    )
+    return data
 
 
 def show_doubts(out: Console, f: Found, jobs: Sequence[Job], limits: Limits, objective: str) -> dict[str, Any]:

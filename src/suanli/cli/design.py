@@ -18,6 +18,7 @@ from suanli.cli._design_show import (
     show_doubts,
     show_field,
     show_search,
+    show_work,
     summary_table,
     write_parquet,
 )
@@ -292,6 +293,7 @@ def _evaluated(
         "flags": [f.text for f in whole.flags], "volume_month": list(terms.volume_month),
         "rulings": {act: {"outcome": r.outcome, "group": r.group, "eccn": r.eccn} for act, r in ruled.items()},
     }  # fmt: skip
+    data["power_at_work"] = show_work(out, whole, jobs)
     rows = _beside(jobs, [whole], limits.volume) if field else ()
     if rows:
         show_field(out, rows)

@@ -17,7 +17,7 @@ from suanli.design._presets import BuildFacts, DesignFile, design_file, preset, 
 from suanli.design._process import MEMORIES, NODES, Constants, calibrated, memory_named, mids, node_named, table
 from suanli.design._rules import ACTS, Place, rulings, worst
 from suanli.design._schedule import Schedule
-from suanli.design._score import JobRate, job_rate
+from suanli.design._score import JobRate, activity_of, job_rate
 from suanli.design._search import NODE_NM, OBJECTIVES, Limits
 from suanli.design._space import AXES, Axis, Space
 from suanli.design._spec import SERDES, DesignSpec, macs, peak, take, total_processing
@@ -56,6 +56,7 @@ __all__ = [
     "Search",
     "Space",
     "Stage",
+    "activity_of",
     "against_field",
     "base_rates",
     "best_dataflow",

@@ -54,6 +54,10 @@ class Found:
         """The group of the act that stands most in the way; "unscreened" without a place."""
         return worst(self.rulings)[1].group if self.rulings else "unscreened"
 
+    def group_at(self, area_m2: float, place: Place) -> str:
+        """Return the group that the design would have if its die came out at ``area_m2``."""
+        return worst(rulings(replace(self.chip, die_area_m2=area_m2), place))[1].group
+
     @property
     def design(self) -> Design:
         """The design with intervals, breakdowns and flags."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from suanli.design._cost import site_capacity
 from suanli.design._jobs import LIMIT, UNIT, Job, Variant, format_for, stored_share, variants, with_stored_rows
-from suanli.design._power import memory_bandwidth
+from suanli.design._power import Activity, memory_bandwidth
 from suanli.design._process import Constants
 from suanli.design._spec import DesignSpec, peak
 from suanli.errors import InputError
@@ -194,6 +194,22 @@ def _ranked(chip: Chip, job: Job, fitting: Sequence[tuple[Variant, Totals]], dty
         late = 1.0 if seconds <= LIMIT[job.phase] else 1e-3
         scored.append((late * v.units / seconds / v.group, v))
     return [v for _, v in sorted(scored, key=lambda s: -s[0])]
+
+
+def activity_of(chip: Chip, job: Job, rate: JobRate) -> Activity:
+    """Return how busy ``chip`` is while it does ``job`` at ``rate``: shares of matrix, memory and link peaks.
+
+    Raises InputError where the chip does not do the job.
+    """
+    if rate.rate <= 0.0:
+        raise InputError(f"{chip.id} does not do {job.name}: {rate.reason}")
+    dtype = format_for(job, list(chip.peak))
+    variant, t = next((v, t) for v, t in summed(job, dtype) if (v.group, v.batch) == (rate.group, rate.batch))
+    wide = max(chip.peak.get("bf16", 0.0), chip.peak.get("fp16", 0.0)) or chip.peak[dtype]
+    matrix = (t.narrow / chip.peak[dtype] + t.wide / wide) / rate.seconds
+    memory = (t.bytes + t.lookups) / (chip.memory_bandwidth or np.inf) / rate.seconds
+    links = variant.exchanges * variant.exchanged / (chip.scale_up_bandwidth or np.inf) / rate.seconds
+    return Activity(format=dtype, matrix=min(matrix, 1.0), memory=min(memory, 1.0), links=min(links, 1.0))
 
 
 def _pass_time(chip: Chip, variant: Variant) -> tuple[float, float, float, str]:
