@@ -126,3 +126,12 @@ def test_the_asic_under_the_limits_by_date() -> None:
     assert asic("2027-01-05", **low, **sheet) == ("LICENCE_REQUIRED", "3A090.a")  # automatic status has lapsed
     assert asic("2025-06-10", **low, attested_tpp=1500.0, attested_pd=2.5, designer_hq="CN")[0] == "LICENCE_REQUIRED"
     assert asic("2024-06-25", tpp=2832.0, die_area_mm2=421.0) == ("LICENCE_REQUIRED", "3A090.a")  # a density of 6.7
+
+
+def test_figures_that_were_not_read_lower_the_confidence() -> None:
+    h20 = catalog.chip("h20-96")
+    sure = query_of_chip(replace(h20, verified="source"), to="CN", owner="CN", parent="CN", date="2024-06-01")
+    unsure = replace(sure, figures_verified="memory")
+    assert (screen(sure).confidence, screen(unsure).confidence) == ("high", "low")
+    assert any("from memory" in text for text in screen(unsure).to_check)
+    assert screen(sure).outcome == screen(unsure).outcome

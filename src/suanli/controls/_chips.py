@@ -141,4 +141,5 @@ def query_of_chip(
         listed_party=listed_party,
         facts=stated,
         tpp_by_format=tpp_by_format(chip),
+        figures_verified=chip.verified,
     )

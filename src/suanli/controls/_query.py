@@ -18,7 +18,8 @@ class Query:
     """What is asked. None and "" mean unknown; a number may be a ``Range``. ``facts`` are as the vocabulary lists.
 
     Units: TPP in tera-operations/s x bit, areas in mm², bandwidths in GB/s, ``transistors_bn`` in 1e9. ``listed_party``
-    is ``name|list|footnote`` of a party listed by name on the date; ``tpp_by_format`` only explains ``tpp``.
+    is ``name|list|footnote`` of a party listed by name on the date; ``tpp_by_format`` only explains ``tpp``,
+    ``figures_verified`` (source, mixed, derived, memory) says how the item's figures were had.
     """
 
     date: str
@@ -44,6 +45,7 @@ class Query:
     listed_party: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     tpp_by_format: Mapping[str, float] = field(default_factory=dict)
+    figures_verified: str = ""
 
 
 def query_of_row(row: Mapping[str, Any]) -> Query:

@@ -18,6 +18,8 @@ from suanli.kinds import Remark, Ruling, Threshold
 CLOSE = 0.05
 """A figure nearer than this to a limit, relative to it, is flagged for counsel."""
 _SURENESS = ("high", "medium", "low")
+_WORDS = {"mixed": "partly reported or estimated", "derived": "derived from others", "memory": "from memory"}
+_OF_FIGURES = {"mixed": "medium", "derived": "medium", "memory": "low"}
 _OF_VERIFIED = {"source": "high", "mixed": "medium", "memory": "low", "hypothetical": "low"}
 
 
@@ -57,9 +59,9 @@ def screen(query: Query, *, ruleset: str = "as_enforced", rulebook: Rulebook | P
         remarks=tuple(_remark(s) for s in spoken if s.clause.say),
         arithmetic=_arithmetic(query, known),
         thresholds=thresholds,
-        confidence=_confidence(outcome, verdicts),
+        confidence=_confidence(outcome, verdicts, query.figures_verified),
         contradictions=tuple(dict.fromkeys(s.clause.contradiction for s in spoken if s.clause.contradiction)),
-        to_check=tuple(dict.fromkeys((*(c for s in spoken for c in s.clause.check), *_close_calls(thresholds)))),
+        to_check=_to_check(query, spoken, thresholds),
         depends_on=depends_on(known, verdicts, live(book, epoch_of(book, known.date), rules).groups),
     )
 
@@ -88,6 +90,15 @@ def combine(answers: Sequence[tuple[str, str, str]]) -> tuple[str, str, str]:
     return outcomes.pop(), eccn, presumptions.pop() if len(presumptions) == 1 else "unknown"
 
 
+def _to_check(query: Query, spoken: Sequence[Spoken], thresholds: Sequence[Threshold]) -> tuple[str, ...]:
+    """Return what a person must still check: what the rules name, borders that are near, figures not well read."""
+    figures: tuple[str, ...] = ()
+    if _OF_FIGURES.get(query.figures_verified):
+        figures = (f"the item's figures: they are {_WORDS[query.figures_verified]}, not read in its data sheet",)
+    named = (check for s in spoken for check in s.clause.check)
+    return tuple(dict.fromkeys((*named, *_close_calls(thresholds), *figures)))
+
+
 def _unique(spoken: Iterable[Spoken]) -> list[Spoken]:
     seen: dict[tuple[str, str], Spoken] = {}
     for s in spoken:
@@ -100,11 +111,11 @@ def _remark(spoken: Spoken) -> Remark:
     return Remark(rule=rule.id if rule else "-", citation=rule.citation if rule else "", text=spoken.clause.say)
 
 
-def _confidence(outcome: str, verdicts: Sequence[Verdict]) -> str:
-    """Return the lowest confidence of the clauses that decided; an open answer is of low confidence by nature."""
+def _confidence(outcome: str, verdicts: Sequence[Verdict], figures: str) -> str:
+    """Return the lowest confidence of the clauses that decided and of the item's figures; an open answer has low."""
     if outcome == "UNDETERMINED":
         return "low"
-    levels = []
+    levels = [_OF_FIGURES.get(figures, "high")]
     for verdict in verdicts:
         rule, clause = verdict.decided_by.rule, verdict.decided_by.clause
         levels.append(clause.confidence or (_OF_VERIFIED[rule.data.get("verified", "source")] if rule else "high"))
