@@ -38,6 +38,7 @@ def test_sources_that_disagree_are_named() -> None:
     permit, _ = question("2025-09-10", "H100", "activity=reexport;ship_from=MY;item_origin=US")
     second = screen(permit)
     assert second.outcome == "LICENCE_REQUIRED"
+    assert second.decided_by == ("US-2023-DEST",)
     assert any(r.rule == "MY-2025-STA" for r in second.remarks)
 
 
@@ -54,6 +55,18 @@ def test_an_open_ruling_names_the_unknown_parent() -> None:
     ruling = screen(query)
     assert ruling.eccn == "3A090.a"
     assert "LISTED_NO_LICENCE (3A090.a) if ultimate_parent_hq is outside MO_D5" in ruling.depends_on
+
+
+def test_the_deciding_rule_is_named() -> None:
+    for item, more, rule in (
+        ("H100", "to=MY;parent=CN", "US-2023-HQ"),
+        ("T4", "recipient_name=Biren", "US-EL-2023-10"),
+        ("T4", "listed_party=Someone|entity_list|none", "US-PARTY-LISTS"),
+        ("H20", "", "US-2025-04-LETTERS"),
+        ("L40", "to=VN", "US-2024-NAC-ACA"),
+    ):
+        query, _ = question("2025-06-01", item, more)
+        assert screen(query).decided_by == (rule,)
 
 
 def test_a_range_that_does_not_matter_is_no_doubt() -> None:

@@ -179,6 +179,8 @@ def show(out: Console, query: Query, ruling: Ruling, ruleset: str, taken: str) -
         f"{ruling.outcome} ({ruling.group}); paragraph {ruling.eccn}; presumption {ruling.presumption}; "
         f"confidence {ruling.confidence}"
     )
+    if ruling.decided_by:
+        out.print(f"decided by {', '.join(ruling.decided_by)}")
     if ruling.depends_on:
         _section(out, "Depends on", ruling.depends_on.split("; "))
     _figures(out, ruling)

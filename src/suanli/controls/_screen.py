@@ -62,6 +62,7 @@ def screen(query: Query, *, ruleset: str = "as_enforced", rulebook: Rulebook | P
         confidence=_confidence(outcome, verdicts, query.figures_verified),
         contradictions=tuple(dict.fromkeys(s.clause.contradiction for s in spoken if s.clause.contradiction)),
         to_check=_to_check(query, spoken, thresholds),
+        decided_by=tuple(dict.fromkeys(v.decided_by.rule.id for v in verdicts if v.decided_by.rule)),
         depends_on=depends_on(known, verdicts, live(book, epoch_of(book, known.date), rules).groups),
     )
 

@@ -52,7 +52,10 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """The answer of the rules: an outcome with its paragraph, presumption, arithmetic and what a person must check."""
+    """The answer of the rules: an outcome with its paragraph, presumption, arithmetic and what a person must check.
+
+    ``decided_by`` names the rules whose lines gave the answer; ``remarks`` has all that spoke.
+    """
 
     outcome: str
     eccn: str
@@ -64,6 +67,7 @@ class Ruling:
     contradictions: tuple[str, ...] = ()
     to_check: tuple[str, ...] = ()
     depends_on: str = ""
+    decided_by: tuple[str, ...] = ()
 
     @property
     def group(self) -> Group:
