@@ -127,7 +127,7 @@ def test_design_files_explain_what_is_wrong(tmp_path) -> None:  # type: ignore[n
     for old, new, told in (
         ("vector_lanes:", "vector_lane:", r":\d+: vector_lane: unknown field; did you mean 'vector_lanes'"),
         ("clock: 1.0 GHz", "clock: 1.0 W", "clock: '1.0 W' has the wrong kind of unit"),
-        ("spare_cores: 1", "spare_cores: 40", "spare_cores 40 exceeds cores 19"),
+        ("spare_cores: 4", "spare_cores: 80", "spare_cores 80 exceeds cores 76"),
         ("node: N5", "node: N55", "did you mean 'N5'"),
         ("memory: HBM3", "memory: HBM33", "hbm3"),
     ):

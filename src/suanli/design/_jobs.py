@@ -45,7 +45,7 @@ TABLE_GROUPS = (1, 2, 4, 8, 16, 32, 64)
 """Chips that share one copy of a recommender: its tables may spread over several nodes."""
 
 _BATCHES: Mapping[str, tuple[int, ...]] = {
-    "decode": (1, 4, 16, 32, 64, 128, 256),
+    "decode": (1, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256),
     "prefill": (1, 4),
     "train": (1,),
     "recommend": (256, 1024, 4096, 16384),
@@ -165,7 +165,7 @@ def _variant(job: Job, dtype: str, group: int, batch: int) -> Variant:
         picture = model.diffusion
         frames = 49 if picture is not None and picture.temporal_stride > 1 else 1
         length = picture_tokens(model, height=720, width=1280, frames=frames)
-        ops = forward_ops(model, phase="encoder", batch=batch, q_len=length, tp=group, dtype=dtype)
+        ops = _in_blocks(forward_ops(model, phase="encoder", batch=batch, q_len=length, tp=group, dtype=dtype))
         count, cache, tokens = float(passes(model)), 0.0, float(batch * length)
     else:
         ops = forward_ops(model, phase=phase, batch=batch, q_len=length, tp=group, dtype=dtype)
@@ -180,6 +180,16 @@ def _variant(job: Job, dtype: str, group: int, batch: int) -> Variant:
         exchanges=0.0 if group == 1 else 1.0 if pooled else 2.0 * model.n_layers * count,
         exchanged=pooled or tokens * model.hidden * 2.0, collective="all_to_all" if pooled else "all_reduce",
     )  # fmt: skip
+
+
+def _in_blocks(ops: Ops) -> Ops:
+    """Return ``ops`` with cross attention over fewer keys than queries cut into blocks of as many queries as keys.
+
+    The work is the same; each block reads the keys again, which caches hold.
+    """
+    short = (ops.kind == KINDS.index("attention_encoder")) & (ops.kv_len < ops.q_len)
+    blocks = np.where(short, -(-ops.q_len // np.maximum(ops.kv_len, 1)), 1)
+    return replace(ops, batch=ops.batch * blocks, q_len=np.where(short, ops.kv_len, ops.q_len))
 
 
 def _pooled_bytes(model: Model, history: int) -> float:
