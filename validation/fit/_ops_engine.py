@@ -24,7 +24,7 @@ _HOLD: Mapping[str, tuple[float, float]] = {
     "own": (1.0, 2.0),
     "format": (0.5, 2.0),
     "kv": (2.0, 10.0),
-    "op": (2.0, 10.0),
+    "op": (0.1, 10.0),
     "direction": (2.0, 10.0),
 }
 """How strongly a group's (constant, feature) coefficients are held at zero, in rows of unit weight."""

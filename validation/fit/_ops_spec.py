@@ -137,7 +137,7 @@ STREAM = Spec(
     base={"overhead": (), "compute": (), "memory": ("size",), "cache": ("size",), "vector": ()},
     family={"overhead": (), "compute": (), "memory": (), "cache": (), "vector": ()},
     kernel={"overhead": (), "compute": (), "memory": (), "cache": (), "vector": ()},
-    start={"overhead": 1.0, "compute": 0.0, "memory": -1.5, "cache": 0.0, "vector": 0.0, "power": 0.0},
+    start={"overhead": 1.0, "compute": 0.0, "memory": -2.0, "cache": 0.0, "vector": 0.0, "power": 0.0},
     sharpness=4.0,
 )
 

@@ -9,6 +9,7 @@ reproduce its part.
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -74,11 +75,15 @@ class Bundle:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Fit every law on the tables named by ``arguments``, or on the shipped ones, and store the result."""
+    """Fit every law on the tables named by ``arguments``, or on the shipped ones, and store the result.
+
+    ``--only=NAME`` fits again the laws whose names begin so and keeps the others; ``--out=PATH`` writes elsewhere.
+    """
     only = [a.removeprefix("--only=") for a in arguments if a.startswith("--only=")]
     files = [Path(a) for a in arguments if not a.startswith("--")] or sorted(DATA.glob("*.parquet"))
     bundles = read(files)
-    out: dict[str, Any] = _header(files)
+    target = next((Path(a.removeprefix("--out=")) for a in arguments if a.startswith("--out=")), OUT)
+    out: dict[str, Any] = json.loads(target.read_text(encoding="utf-8")) if only else _header(files)
     for name in sorted(bundles):
         if only and not any(name.startswith(o) for o in only):
             continue
@@ -89,13 +94,13 @@ def main(arguments: Sequence[str]) -> None:
         law, values = fit_law(SPECS[name.partition("/")[0]], rows, f"format:{name.partition('/')[2]}")
         out["laws"][name] = law
         for which, numbers in values.items():
-            target = out["final"] if which == "final" else out["left_out"].setdefault(which, {})
-            target[name] = numbers
+            held = out["final"] if which == "final" else out["left_out"].setdefault(which, {})
+            held[name] = numbers
         print(
             f"{name}: {len(law['columns'])} columns, {time.perf_counter() - began:.1f} s; {law['residuals']}",
             flush=True,
         )
-    write_text(next((Path(a[6:]) for a in arguments if a.startswith("--out=")), OUT), compact(out))
+    write_text(target, compact(out))
 
 
 def _header(files: Sequence[Path]) -> dict[str, Any]:
@@ -216,7 +221,6 @@ def _residuals(errors: Array) -> str:
 
 def compact(data: Mapping[str, Any]) -> str:
     """Return JSON with a line a law in each set, so that changes can be read."""
-    import json
 
     def lines(mapping: Mapping[str, Any], depth: int) -> str:
         pad = " " * depth

@@ -36,11 +36,12 @@ _STREAMS: Mapping[str, tuple[float, float]] = {
     "rmsnorm": (2.0, 4.0),
     "rmsnorm_post": (2.0, 4.0),
     "residual_add": (3.0, 1.0),
-    "silu_mul": (1.5, 4.0),
-    "rope": (2.0, 6.0),
     "embedding": (2.0, 0.0),
 }
-"""Element-wise operators: numbers moved and vector operations per number of the row's width ``n``."""
+"""Streams: numbers moved and vector operations per number of the row's width ``n``.
+
+Vidur's rope and silu_mul are not among them: its tables give the model's width, not the heads' or the FFN's share.
+"""
 
 _ATTENTION = ("attention_prefill", "attention_decode", "attention_encoder")
 _MLA = ("mla_prefill_core", "mla_decode_core", "mla_prefill_module", "mla_decode_module")

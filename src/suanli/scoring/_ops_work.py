@@ -48,8 +48,8 @@ def weights_of(chip: Chip, operator: Operator, group: Group) -> dict[str, float]
     """Return the shifts that apply to the ``group`` on ``chip``, with their weights."""
     dtype = "bf16" if operator.kind == "stream" else group.dtype
     out = shift_weights(chip, dtype, kv_dtype=group.kv_dtype, kernel=group.kernel)
-    if operator.kind == "stream":
-        out[f"op:{group.op}"] = 1.0
+    if group.op.startswith("rmsnorm"):
+        out["op:norm"] = 1.0
     if group.direction:
         out[f"direction:{group.direction}"] = 1.0
     return out

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._attention_work import attention_work
+from suanli.silicon._blocks import blockwise
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
@@ -42,22 +45,26 @@ def attention_time(
     is the cache's format (None: the operator's). ``cache`` is "warm" or
     "cold" (keys and values come from memory). Raises InputError for shapes that are no attention.
     """
-    return attention_parts(
+    parts = partial(
+        attention_parts,
         chip,
         phase=phase,
+        dtype=dtype,
+        kv_dtype=kv_dtype,
+        cache=cache,
+        kernel=kernel,
+        parameters=parameters,
+    )
+    return blockwise(
+        parts,
         batch=batch,
         q_len=q_len,
         kv_len=kv_len,
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
         head_dim=head_dim,
-        dtype=dtype,
-        kv_dtype=kv_dtype,
         window=window,
-        cache=cache,
-        kernel=kernel,
-        parameters=parameters,
-    ).seconds
+    )
 
 
 def attention_parts(

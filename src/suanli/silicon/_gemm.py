@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.kinds import Chip
+from suanli.silicon._blocks import blockwise
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._gemm_work import gemm_work
@@ -34,9 +37,15 @@ def gemm_time(
     names a measured software kernel, None its usual one. Raises InputError for shapes that are no operator and for a
     chip without a rate for the format.
     """
-    return gemm_parts(
-        chip, m=m, n=n, k=k, batch=batch, dtype=dtype, cache=cache, kernel=kernel, parameters=parameters
-    ).seconds
+    parts = partial(
+        gemm_parts,
+        chip,
+        dtype=dtype,
+        cache=cache,
+        kernel=kernel,
+        parameters=parameters,
+    )
+    return blockwise(parts, m=m, n=n, k=k, batch=batch)
 
 
 def gemm_parts(

@@ -93,5 +93,5 @@ def streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) ->
         power=np.zeros_like(size),
         roofline=size / unit.bandwidth,
         launch=1e3 / unit.clock,
-        features={"size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 4.0)},
+        features={"size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 1.0)},
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip, Latent
 from suanli.silicon._attention_work import mla_module_work, mla_work
+from suanli.silicon._blocks import blockwise
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
@@ -42,13 +45,10 @@ def mla_time(
     ``phase`` is prefill or decode; ``n_heads`` the chip's own share; the block's projections run in ``gemm_dtype``.
     ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no attention.
     """
-    return mla_parts(
+    parts = partial(
+        mla_parts,
         chip,
         phase=phase,
-        batch=batch,
-        q_len=q_len,
-        kv_len=kv_len,
-        n_heads=n_heads,
         dtype=dtype,
         kv_dtype=kv_dtype,
         gemm_dtype=gemm_dtype,
@@ -58,7 +58,8 @@ def mla_time(
         cache=cache,
         kernel=kernel,
         parameters=parameters,
-    ).seconds
+    )
+    return blockwise(parts, batch=batch, q_len=q_len, kv_len=kv_len, n_heads=n_heads)
 
 
 def mla_parts(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip
+from suanli.silicon._blocks import blockwise
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
@@ -39,22 +42,18 @@ def moe_time(
     exponent of the routing's power law (0: balanced; measured tables hold 1.01 and 1.2).
     ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no MoE layer.
     """
-    return moe_parts(
+    parts = partial(
+        moe_parts,
         chip,
-        tokens=tokens,
-        hidden=hidden,
-        inter=inter,
-        top_k=top_k,
-        n_experts=n_experts,
-        tp=tp,
-        ep=ep,
         dtype=dtype,
-        skew=skew,
         gated=gated,
         cache=cache,
         kernel=kernel,
         parameters=parameters,
-    ).seconds
+    )
+    return blockwise(
+        parts, tokens=tokens, hidden=hidden, inter=inter, top_k=top_k, n_experts=n_experts, tp=tp, ep=ep, skew=skew
+    )
 
 
 def moe_parts(
