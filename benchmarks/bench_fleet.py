@@ -1,6 +1,7 @@
 """The planner's programme at four sizes: building, handing over, solving, and the textbook form in linopy beside it.
 
-``python benchmarks/bench_fleet.py [small mid big full]``: prints CPU seconds of one process and their ratios.
+``python benchmarks/bench_fleet.py [small mid big full late]`` prints CPU seconds of one process and their ratios;
+late is full with deliveries late by scenario.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from tests.fleet.textbook import textbook
 from suanli.fleet._program import hand_over, program, run
 
 SIZES = {"small": (24, 5, 10, 5), "mid": (36, 10, 15, 10), "big": (60, 20, 30, 5), "full": (60, 20, 30, 20)}
+SIZES["late"] = SIZES["full"]
 TEXTBOOK = {"small"}
-METHOD = {"full": "ipm"}
+METHOD = {"full": "ipm", "late": "ipm"}
 
 
 def measure(name: str) -> None:
     """Print one line for a size."""
-    args = made(*SIZES[name])
+    args = made(*SIZES[name], slip=name == "late")
     start = time.process_time()
     p = program(*args, parking=False)
     built = time.process_time()

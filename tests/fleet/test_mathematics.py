@@ -17,7 +17,7 @@ from tests.fleet.textbook import textbook
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("size", "slip"), [((12, 3, 4, 3), False), ((14, 4, 5, 4), True)])
+@pytest.mark.parametrize(("size", "slip"), [((8, 2, 3, 2), False), ((10, 2, 2, 3), True)])
 def test_reduced_form_equals_the_textbook(size: tuple[int, int, int, int], slip: bool) -> None:
     args = made(*size, slip=slip)
     ours = solve_program(program(*args, parking=False)).objective

@@ -28,6 +28,10 @@ def summary(body: Body) -> Iterator[Any]:
     yield _screened(body)
     yield _binding(main)
     yield _futures(body, main)
+    if body.get("tornado"):
+        yield _tornado(body)
+    if body.get("lots"):
+        yield Text(_lots(body))
     yield Text(_worth(body))
 
 
@@ -180,6 +184,24 @@ def _futures(body: Body, main: Body) -> Table:
     title = f"The plan in each future{which} ({w['kept']} of {w['joint']} joint ones, error {w['reduction_error']:.0%})"
     numbers = ("odds", "served", "cost", "regret")
     return table(title, (*numbers, "future"), rows, right=numbers)
+
+
+def _lots(body: Body) -> str:
+    found = body["lots"]
+    return (
+        f"In whole lots ({found['status']}): {show_money(found['cost'], 'USD')}, at least "
+        f"{show_money(found['bound'], 'USD')}; the plan rounded down to lots: {show_money(found['rounded'], 'USD')}."
+    )
+
+
+def _tornado(body: Body) -> Table:
+    rows = [
+        [s["name"], f"{s['low']:,.6g}", f"{s['high']:,.6g}", show_money(s["at_low"], "USD"),
+         show_money(s["at_high"], "USD")]
+        for s in body["tornado"][:12]
+    ]  # fmt: skip
+    numbers = ("low", "high", "cost at low", "cost at high")
+    return table("One input at a time, planned anew", ("input", *numbers), rows, right=numbers)
 
 
 def _short(name: str) -> str:

@@ -39,6 +39,12 @@ def plan(
     ] = None,
     fresh: Annotated[int, typer.Option("--fresh", min=0, max=5000, help="Fresh futures for the test.")] = 48,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the fresh futures.")] = 1,
+    tornado: Annotated[
+        int, typer.Option("--tornado", min=0, max=200, help="Inputs to move to both ends of their range.")
+    ] = 0,
+    lots: Annotated[
+        float, typer.Option("--lots", min=0.0, help="Seconds to look for a plan in whole lots; 0: none.")
+    ] = 0.0,
     export: Annotated[
         str | None, typer.Option("--export", metavar="KIND", help="Write the tables too as 'csv' or 'xlsx'.")
     ] = None,
@@ -64,8 +70,12 @@ def plan(
     fleet.check_writable(folder)
     with _Progress() as progress:
         found = fleet.solve(loaded, options=asked, progress=progress.tell)
+        swings = fleet.tornado(found, most=tornado, tell=lambda text: progress.tell(text, 0.96)) if tornado else ()
+        if lots:
+            progress.tell("whole lots", 0.965)
+        whole = fleet.whole_lots(found.main, seconds=lots) if lots else None
         progress.tell("report and tables", 0.97)
-        body = fleet.write_plan(found, folder, finish=_report, export=export)
+        body = fleet.write_plan(found, folder, finish=_report, export=export, swings=swings, lots=whole)
     from suanli.cli._plan_summary import summary
 
     screen = console(json_path)

@@ -4,16 +4,20 @@ from suanli.fleet._backtest import Test, backtest, compute_by_month
 from suanli.fleet._backtest import rows as backtest_rows
 from suanli.fleet._budgets import budget_variant, diff
 from suanli.fleet._case import Case, example_folders, load_case
+from suanli.fleet._lots import Lots, whole_lots
 from suanli.fleet._output import check_writable, document, write_plan
 from suanli.fleet._plan import Options, Outlook, Plan, solve
 from suanli.fleet._schema import CaseSpec
+from suanli.fleet._tornado import Swing, tornado
 
 __all__ = [
     "Case",
     "CaseSpec",
+    "Lots",
     "Options",
     "Outlook",
     "Plan",
+    "Swing",
     "Test",
     "backtest",
     "backtest_rows",
@@ -25,5 +29,7 @@ __all__ = [
     "example_folders",
     "load_case",
     "solve",
+    "tornado",
+    "whole_lots",
     "write_plan",
 ]

@@ -174,6 +174,7 @@ def options(spec: CaseSpec, months: Sequence[str], pots: Sequence[str]) -> tuple
             lead=o.lead_months,
             limit=o.limit.si,
             pot=pots.index(o.pot) if o.pot is not None else None,
+            lot=o.lot.si if o.lot is not None else 0.0,
         )
         for i, s in enumerate(spec.sites)
         for o in s.options

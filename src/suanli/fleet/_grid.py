@@ -43,6 +43,7 @@ class Option:
     lead: int
     limit: float
     pot: int | None
+    lot: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 plan.json holds: ``schema`` (number), ``title``, ``label``, ``case``, ``options``, ``views``, ``variants``, ``main``
 (view and variant of the plan that the worth, trial and alternatives are of), ``plans`` ("VIEW/VARIANT" -> headline
 numbers and small tables), ``worth``, ``trial``, ``alternatives``, ``screened``, ``rates``, ``unfit``, ``left_out``,
-``unit_costs``, ``claims``, ``notes``, ``tables`` (name -> file), ``seconds`` and ``provenance``
-(``figures``, ``values``, ``sources`` as suanli.sources.pack gives them).
+``unit_costs``, ``estimates``, ``tornado``, ``lots``, ``claims``, ``notes``, ``tables`` (name -> file), ``seconds`` and
+``provenance`` (``figures``, ``values``, ``sources`` as suanli.sources.pack gives them).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ from suanli import catalog, files
 from suanli.errors import InputError
 from suanli.fleet._engines import final_tokens
 from suanli.fleet._figures import cost_parts, figures_of
+from suanli.fleet._lots import Lots
 from suanli.fleet._needs import Rebuilt, rebuilt
 from suanli.fleet._plan import Outlook, Plan
 from suanli.fleet._results import Row, grouped, spread, tables
 from suanli.fleet._schema_work import Run
 from suanli.fleet._solve import Solved, served_share
+from suanli.fleet._tornado import Swing
 from suanli.fleet._units import unit_costs
 from suanli.sources import pack
 
@@ -232,6 +234,14 @@ def _decision_rows(outlook: Outlook, decision: Any) -> list[Row]:
     return [{"line": k, "chips": v} for k, v in totals.items() if v >= 0.5]
 
 
+def lots_row(plan: Plan, lots: Lots) -> Row:
+    """Return what whole lots cost, in USD, beside the plan without them."""
+    return {
+        "status": lots.status, "cost": lots.cost * 1e6, "bound": lots.bound * 1e6, "rounded": lots.rounded * 1e6,
+        "seconds": lots.seconds, "orders": _decision_rows(plan.outlooks[0], lots.decision),
+    }  # fmt: skip
+
+
 def _rates(plan: Plan) -> list[Row]:
     serving = [
         {"workload": w, "chip": c, "rate": r.rate, "p10": r.p10, "p90": r.p90, "unit": "request/s per chip",
@@ -270,7 +280,13 @@ def check_writable(out: Path) -> None:
 
 
 def write_plan(
-    plan: Plan, out: Path, *, finish: Callable[[Path], None] | None = None, export: str | None = None
+    plan: Plan,
+    out: Path,
+    *,
+    finish: Callable[[Path], None] | None = None,
+    export: str | None = None,
+    swings: Sequence[Swing] = (),
+    lots: Lots | None = None,
 ) -> dict[str, Any]:
     """Write plan.json and tables into the folder ``out``, and whatever ``finish`` adds; whole or not at all.
 
@@ -281,6 +297,8 @@ def write_plan(
     if export not in {None, "csv", "xlsx"}:
         raise InputError(f"--export: '{export}' is no kind of table; allowed: csv, xlsx")
     body, every = document(plan)
+    body["tornado"] = [asdict(s) for s in swings]
+    body["lots"] = None if lots is None else lots_row(plan, lots)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))

@@ -140,8 +140,10 @@ def decision(solved: Solved) -> Decision:
     return Decision(order=values(c.order), power=values(c.power), project=values(c.project))
 
 
-def evaluate(p: Program, d: Decision, *, seconds: float = 300.0) -> tuple[Array, Answer]:
+def evaluate(p: Program, d: Decision, *, tail: bool = False, seconds: float = 300.0) -> tuple[Array, Answer]:
     """Return (cost of each scenario in MUSD, the answer) with the first stage held at ``d``.
+
+    The second stage minimises the mean, with ``tail`` the case's blend of mean and tail.
 
     Orders that cannot be placed in any scenario of ``p`` are left out, as they would be refused.
     """
@@ -152,7 +154,8 @@ def evaluate(p: Program, d: Decision, *, seconds: float = 300.0) -> tuple[Array,
         columns.append(place[live])
         values.append(np.maximum(value[live], 0.0))
     held = fixed_to(_held_limits_off(p), np.concatenate(columns), np.concatenate(values))
-    held = replace(held, setting=replace(held.setting, grid=replace(held.setting.grid, cvar=(0.0, 1.0))))
+    if not tail:
+        held = replace(held, setting=replace(held.setting, grid=replace(held.setting.grid, cvar=(0.0, 1.0))))
     answer = run(hand_over(held, seconds=seconds))
     if answer.status != "optimal":
         raise SuanliError(f"a fixed plan could not be evaluated: {answer.status}")
