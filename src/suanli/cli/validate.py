@@ -84,7 +84,8 @@ def _show_errors(out: Console, data: Mapping[str, Any], *, groups: bool) -> None
             for name, m in metrics.items()
         ]
         out.print()
-        out.print(table("by group", ("group" if only else "group and metric", *_COLUMNS[1:]), lines, right=_COLUMNS[1:]))
+        first = "group" if only else "group and metric"
+        out.print(table("by group", (first, *_COLUMNS[1:]), lines, right=_COLUMNS[1:]))
 
 
 def _line(name: str, m: Mapping[str, Any]) -> tuple[str, ...]:
