@@ -25,7 +25,7 @@ CHIPS = tuple(
         "bytedance-broadcom-5nm",
     )
 )
-SITES = ("CN", "MO", "MY", "US", "NO", "AE", "SA", "VN", "KR", "HK", "KH")
+SITES = ("CN", "MO", "MY", "US", "NO", "AE", "SA", "HK", "KH")
 OWNERS = ("CN", ("SG", "CN"), "US", ("MY", ""), "RU")
 ACTS = (
     "export",
@@ -38,17 +38,7 @@ ACTS = (
     "cn_side_check",
 )
 STILL = set(ACTS) - {"export", "foundry_export", "reexport"}
-DAYS = (
-    "2022-09-15",
-    "2023-02-01",
-    "2023-10-30",
-    "2024-02-05",
-    "2024-12-20",
-    "2025-02-10",
-    "2025-05-20",
-    "2026-03-01",
-    "2026-09-05",
-)
+DAYS = ("2022-09-15", "2023-02-01", "2023-10-30", "2024-12-20", "2025-05-20", "2026-09-05")
 
 
 @pytest.mark.parametrize("ruleset", ["as_enforced", "as_written"])
@@ -57,7 +47,7 @@ def test_the_grid_says_what_single_rulings_say(ruleset: str) -> None:
     assert codes.shape == (len(CHIPS), len(SITES), len(OWNERS), len(ACTS), len(DAYS))
     assert codes.dtype == np.int8
     rng = random.Random(7)
-    for _ in range(150):
+    for _ in range(120):
         i, j, k, a, d = (rng.randrange(n) for n in codes.shape)
         owner = OWNERS[k]
         hq, parent = (owner, owner) if isinstance(owner, str) else owner
