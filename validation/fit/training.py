@@ -31,9 +31,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = (ROOT / "validation/data/training/runs.csv", ROOT / "validation/data/vtrain/single_node.csv")
 OUT = ROOT / "src/suanli/catalog/data/fitted/training.json"
 
-NOISE = 0.07  # spread of a run's logarithm that no parameter is meant to explain
+NOISE = 0.05  # spread of a run's logarithm that no parameter is meant to explain
 _SCALE = 2.0  # spreads beyond which a run counts as odd
 _STEP = 0.05  # of a standard deviation, for slopes
+_FLOOR = 0.055  # spread that runs of one setting on different machines show among themselves
 VTRAIN_STEP = 8  # every eighth row of vTrain's grid takes part: the grid is smooth
 
 
@@ -219,7 +220,7 @@ def spreads(data: Data, error: Array, left_out: Mapping[str, Any]) -> dict[str, 
             return fallback
         return float(f"{np.quantile(values, 0.8) / 1.2816:.4g}")
 
-    base = robust(known, 0.07)
+    base = max(_FLOOR, robust(known, 0.07))
     gap = robust(missing, base)
     new = robust(unseen, 2.0 * base)
     vtrain = robust([abs(e) for r, e in zip(data.rows, error, strict=True) if r.source == "vtrain"], 0.12)

@@ -15,7 +15,7 @@ from suanli.estimates import Z80
 from suanli.kinds import Model
 from suanli.scoring._training_blocks import Block, blocks, predict
 from suanli.scoring._training_rows import Row
-from suanli.training import facts, model_flop, parameters_of, sigma_of
+from suanli.training import Parameters, facts, model_flop, parameters_of, sigma_of
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def scored_frame(
         for i in np.flatnonzero(mine):
             row = rows[i]
             general = sigma_of(p, era_id=row.era.id, family=row.chip.family, missing=bool(row.missing))
-            sigma[i] = p.spread.get(spread, general) if spread else general
+            sigma[i] = _own_spread(p, spread, known=bool(title)) if spread else general
     half = Z80 * sigma
     frame = pl.DataFrame(
         {
@@ -63,6 +63,12 @@ def scored_frame(
     )
     left = sum(1 for t in titles if t)
     return frame, {"left_out": left, "final": len(rows) - left}
+
+
+def _own_spread(p: Parameters, name: str, *, known: bool) -> float:
+    """Return the spread stored under ``name``, widened where the row's group took no part in fitting."""
+    own = p.spread.get(name, p.spread["base"])
+    return own if known else float(np.hypot(own, p.spread.get("unseen", own)))
 
 
 def _only(parts: Sequence[Block], mine: NDArray[np.bool_]) -> list[Block]:

@@ -78,7 +78,7 @@ def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
                 ep=1,
                 free=False,
                 sharding="none",
-                recompute=when.recompute,
+                recompute=when.recompute if form == "single-node" else None,  # large models: what fits
                 sequence_parallel=False,
                 overlap=None,
                 precision="fp16",

@@ -142,7 +142,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     core = flash_core * u.core_f
     score = r.passes * u.softmax
     light = h.fusion * r.passes * (u.sharded + u.replicated / split)
-    moves = light + r.passes * (h.fusion * u.cast + r.route * uneven * u.route)
+    moves = light + h.fusion * r.passes * (u.cast + r.route * uneven * u.route)
     forward = products + core + score + moves
     products_b = r.product * (u.gemm_b + expert * u.expert_b)
     core_b = np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b
