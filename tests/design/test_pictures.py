@@ -75,7 +75,7 @@ def test_charts_hold_their_data() -> None:
     assert len(breakdown_chart(whole, colours=("#1", "#2", "#3"), ink="#000").to_dict()["hconcat"]) == 3
     front = front_chart(found, muted="#888").to_dict()
     assert len(front["layer"]) == 2
-    plane = plane_chart(found.judged, [chip("h20"), chip("mtia-v2")], place=place, has_hbm=True, node_nm=5, ink="#000")
+    plane = plane_chart(found.judged, [chip("h20"), chip("mtia-v2")], place=place, memory="hbm3", node_nm=5, ink="#000")
     groups = {c["group"] for c in plane.to_dict()["layer"][0]["data"]["values"]}
     assert groups == {"free", "conditional", "restricted"}
     rows = against_field(jobs, designs=[whole], chips=[chip("h20")])

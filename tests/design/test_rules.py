@@ -25,14 +25,14 @@ SHOWN = (
 
 
 def group_at(tpp: float, density: float, place: Place = OCTOBER_2023) -> str:
-    found = grid(place, has_hbm=True, node_nm=5, designer="US")
+    found = grid(place, memory="hbm3", node_nm=5, designer="US")
     figures = {n: np.array([v]) for n, v in zip(FIGURES, (tpp, density, 50.0, 4000.0, 900.0), strict=True)}
     return ORDER[int(groups_of(found, figures)[0])]
 
 
 def test_the_grid_holds_the_published_thresholds() -> None:
     # 88 FR 73458: a.1 TPP 4800; a.2 1600 and 5.92; b.1 2400-4800 at 1.6-5.92; b.2 1600 at 3.2-5.92.
-    found = grid(OCTOBER_2023, has_hbm=True, node_nm=5, designer="US")
+    found = grid(OCTOBER_2023, memory="hbm3", node_nm=5, designer="US")
     assert found.cuts["tpp"].tolist() == [1600.0, 2400.0, 4800.0]
     assert found.cuts["density"].tolist() == [1.6, 3.2, 5.92]
 
@@ -82,3 +82,15 @@ def test_the_grid_agrees_with_rulings_of_whole_designs() -> None:
 def test_a_date_must_be_one() -> None:
     with pytest.raises(InputError, match="'June' is no day"):
         Place(date="June")
+
+
+def test_a_fabricator_in_china_needs_stacks_that_may_come_in() -> None:
+    # Discrete stacks above 2 GB/s a mm2 are 3A090.c from 2024-12-02 (89 FR 96790); HBM3 has 7.4.
+    before, after = (Place(date=d, maker="CN") for d in ("2024-06-25", "2025-01-10"))
+    made = replace(evaluate(preset("bytedance-5nm")).chip, process="SMIC N+2")
+    assert rulings(made, before)["HBM import"].group == "free"
+    assert rulings(made, after)["HBM import"].group == "restricted"
+    assert "HBM import" not in rulings(made, Place(date="2025-01-10"))
+    blocked = grid(after, memory="hbm3", node_nm=7)
+    assert set(np.unique(blocked.codes)) == {ORDER.index("restricted")}
+    assert ORDER.index("free") in np.unique(grid(after, memory="gddr6", node_nm=7).codes)

@@ -218,8 +218,8 @@ def draw_search(folder: Path, found: Search, limits: Limits, rows: Sequence[Besi
     charts = {"front": front_chart(found, muted=MUTED)}
     if limits.place is not None:
         known = [chip(name) for name in (*FIELD, "h100-sxm", "l20")]
-        hbm, nm = best.spec.memory.startswith("hbm"), NODE_NM[best.spec.node]
-        charts["plane"] = plane_chart(found.judged, known, place=limits.place, has_hbm=hbm, node_nm=nm, ink=INK)
+        memory, nm = best.spec.memory, NODE_NM[best.spec.node]
+        charts["plane"] = plane_chart(found.judged, known, place=limits.place, memory=memory, node_nm=nm, ink=INK)
     _save(folder, charts)
 
 

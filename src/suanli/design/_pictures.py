@@ -147,12 +147,12 @@ def front_chart(found: Search, *, muted: str) -> Any:
 
 
 def plane_chart(
-    found: Sequence[Found], chips: Sequence[Chip], *, place: Place, has_hbm: bool, node_nm: float, ink: str
+    found: Sequence[Found], chips: Sequence[Chip], *, place: Place, memory: str, node_nm: float, ink: str
 ) -> Any:
     """Return designs and chips in the plane of TPP and performance density, over what the rules say at ``place``."""
     import altair as alt
 
-    cells, (x_end, y_end) = _cells(place, has_hbm=has_hbm, node_nm=node_nm)
+    cells, (x_end, y_end) = _cells(place, memory=memory, node_nm=node_nm)
     x_ticks, y_ticks = [300, 1000, 1600, 2400, 4800, 10000, 30000], [0.5, 1, 1.6, 3.2, 5.92, 10, 20, 50]
     across = alt.Scale(type="log", domain=[300, x_end], nice=False)
     up = alt.Scale(type="log", domain=[0.5, y_end], nice=False)
@@ -182,9 +182,9 @@ def plane_chart(
     return (ground + designs + points + names).properties(title=title, width=640, height=420)
 
 
-def _cells(place: Place, *, has_hbm: bool, node_nm: float) -> tuple[list[dict[str, Any]], tuple[float, float]]:
+def _cells(place: Place, *, memory: str, node_nm: float) -> tuple[list[dict[str, Any]], tuple[float, float]]:
     """Return the cells of the rules' grid in TPP and density, its other figures at their lowest, and the ends."""
-    known = grid(place, has_hbm=has_hbm, node_nm=node_nm, designer="US")
+    known = grid(place, memory=memory, node_nm=node_nm, designer="US")
     x_end, y_end = 40_000.0, 60.0
     xs = [300.0, *[v for v in known.cuts["tpp"].tolist() if 300.0 < v < x_end], x_end]
     ys = [0.5, *[v for v in known.cuts["density"].tolist() if 0.5 < v < y_end], y_end]
@@ -226,6 +226,7 @@ def _bars(
 ) -> Any:  # fmt: skip
     import altair as alt
 
+    number = "s" if "second" in title else "r"
     rows = [
         {"chip": r.chip, "value": v, "low": low, "high": high, "kind": "design" if r.designed else "exists"}
         for r, v, low, high in values if v is not None
@@ -233,12 +234,12 @@ def _bars(
     ranged = bool(rows) and rows[0]["high"] is not None
     names = alt.Y("chip:N", title=None, scale=alt.Scale(domain=list(order)), axis=alt.Axis(labelLimit=130))
     base = alt.Chart(alt.Data(values=rows)).encode(y=names)
-    x = alt.X("value:Q", title=title, axis=alt.Axis(tickCount=4, format="~s"))
+    x = alt.X("value:Q", title=title, axis=alt.Axis(tickCount=4, format=f"~{number}"))
     kinds = alt.Scale(domain=["design", "exists"], range=[colours[0], "#9aa4ae"])
     layers = base.mark_bar(height=12).encode(x=x, color=alt.Color("kind:N", title=None, scale=kinds))
     if ranged:
         layers = layers + base.mark_rule(color=ink).encode(x="low:Q", x2="high:Q")
     text = base.mark_text(align="left", dx=4, fontSize=10, color=ink)
     edge = alt.X("high:Q" if ranged else "value:Q", title=title)
-    layers = layers + text.encode(x=edge, text=alt.Text("value:Q", format=".3~s"))
+    layers = layers + text.encode(x=edge, text=alt.Text("value:Q", format=f".3~{number}"))
     return layers.properties(width=190, height=19 * len(order))

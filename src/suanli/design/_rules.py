@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.controls import Query, query_of_chip, screen
+from suanli.design._process import table
 from suanli.errors import InputError
 from suanli.estimates import Array
 from suanli.kinds import Chip, Ruling, Threshold
 
 ACTS: tuple[str, ...] = ("export", "foundry_export")
 """Acts that a made-to-order chip goes through: its sale, and the export by the fabricator that makes it."""
+
+CHINA = frozenset({"CN", "HK", "MO"})
 
 ORDER: tuple[str, ...] = ("free", "conditional", "open", "restricted")
 """Groups from the freest; of two acts the later one in this order counts."""
@@ -44,8 +47,11 @@ class Place:
 
 
 def rulings(chip: Chip, place: Place) -> dict[str, Ruling]:
-    """Return the ruling of ``chip`` for each act; nothing is attested that the chip itself does not show."""
-    return {
+    """Return the ruling of ``chip`` for each act; nothing is attested that the chip itself does not show.
+
+    Where the fabricator sits in China, HBM stacks have to come in first: "HBM import" asks for them.
+    """
+    out = {
         act: screen(
             query_of_chip(
                 chip,
@@ -59,6 +65,27 @@ def rulings(chip: Chip, place: Place) -> dict[str, Ruling]:
         )
         for act in ACTS
     }
+    stacks = stack_ruling(place, chip.memory_kind)
+    return out if stacks is None else {**out, "HBM import": stacks}
+
+
+def stack_ruling(place: Place, memory: str) -> Ruling | None:
+    """Return the ruling of discrete HBM stacks of technology ``memory`` on their way to a fabricator in China.
+
+    None where no stack has to cross into China. Density: the stack's bandwidth over its footprint.
+    """
+    kind = memory.casefold()
+    if not kind.startswith("hbm") or place.maker not in CHINA:
+        return None
+    known = table()
+    density = known[f"{kind}.bandwidth"].value / 1e9 / (known["package.hbm_area"].value * 1e6)
+    return screen(
+        Query(
+            date=place.date, activity="export", ship_from="KR", destination=place.maker, supplier="memory maker",
+            chip=memory.upper(), has_hbm=1, hbm_density_gbs_mm2=density, end_user_hq=place.maker,
+            facts={"item_kind": "hbm_stack"},
+        )
+    )  # fmt: skip
 
 
 def worst(found: Mapping[str, Ruling]) -> tuple[str, Ruling]:
@@ -97,12 +124,15 @@ FIGURES: tuple[str, ...] = ("tpp", "density", "transistors", "memory", "links")
 
 
 @lru_cache(maxsize=64)
-def grid(place: Place, *, has_hbm: bool, node_nm: float, designer: str = "") -> Grid:
+def grid(place: Place, *, memory: str, node_nm: float, designer: str = "") -> Grid:
     """Return the groups of all designs of a kind at ``place``, by screening one design in each cell between the limits.
 
     The limits are read from the rulings themselves, so that the lookup knows no rule of its own: it is exact where
     rulings change only at the limits that they name.
     """
+    has_hbm = memory.startswith("hbm")
+    stacks = stack_ruling(place, memory)
+    least = 0 if stacks is None else ORDER.index(stacks.group)
     cuts = _limits(place, has_hbm, node_nm, designer)
     shape = tuple(len(cuts[n]) + 1 for n in FIGURES)
     codes = np.zeros(shape, dtype=np.int8)
@@ -110,7 +140,7 @@ def grid(place: Place, *, has_hbm: bool, node_nm: float, designer: str = "") -> 
         inside = {n: _inside(cuts[n], i) for n, i in zip(FIGURES, cell, strict=True)}
         query = _query(place, inside, has_hbm, node_nm, designer)
         groups = [screen(replace(query, activity=act)).group for act in ACTS]
-        codes[cell] = max(ORDER.index(g) for g in groups)
+        codes[cell] = max(least, *(ORDER.index(g) for g in groups))
     return Grid(cuts=cuts, codes=codes)
 
 

@@ -140,7 +140,7 @@ def penalty(spec: DesignSpec, figures: Mapping[str, Array], limits: Limits, c: C
 def _grid(place: Place, spec: DesignSpec) -> Grid:
     return grid(
         place,
-        has_hbm=spec.memory.startswith("hbm"),
+        memory=spec.memory,
         node_nm=NODE_NM[spec.node],
         designer=spec.designer_country,
     )
