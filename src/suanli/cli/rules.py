@@ -1,4 +1,4 @@
-"""``suanli rules list|show|diff|check``: the dated rule book."""
+"""``suanli rules list|show|diff|check|facts|picture``: the dated rule book."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from suanli.cli._rules_picture import picture
 from suanli.cli.common import JsonPath, console, emit_json, table
 from suanli.controls import Fact, Rule, Rulebook, activities, holds, load_rulebook, vocabulary
 from suanli.errors import InputError, unknown_name
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("facts", help="List the facts that a screening or a case may state, and what is assumed without.")(
         facts
     )
+    group.command("picture", help="Draw the TPP-density plane, chips' legal lives, or the timeline of rules.")(picture)
     app.add_typer(group, name="rules")
 
 
