@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from suanli.errors import InputError
+from suanli.catalog import resolve_chip
+from suanli.errors import InputError, UnknownNameError
 from suanli.estimates import Z80
 from suanli.files import read_table
 from suanli.scoring._ops_comm import handles, predict_comm
@@ -114,6 +116,7 @@ def _collectives(path: Path, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[tu
     new = np.array([label == "left_out" for label in without[4]])
     spread = np.log(without[2] / without[1]) / (2.0 * Z80)
     rows = _rows(path, frame).with_columns(
+        chip=pl.col("chip").replace(_ids(frame["chip"])),
         predicted=predicted,
         p10=p10,
         p90=p90,
@@ -127,6 +130,15 @@ def _collectives(path: Path, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[tu
     return rows.filter(pl.Series(known)), [
         (i, "chip, size or measured time of the collective is unknown") for i in lost
     ]
+
+
+def _ids(names: pl.Series) -> dict[str, str]:
+    """Return the catalogue's id of each chip name that it knows."""
+    out = {}
+    for name in names.drop_nulls().cast(pl.String).unique():
+        with suppress(UnknownNameError):
+            out[name] = resolve_chip(name).id
+    return out
 
 
 def _rows(path: Path, frame: pl.DataFrame) -> pl.DataFrame:

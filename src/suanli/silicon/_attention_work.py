@@ -139,7 +139,8 @@ def _work(
     waves = tasks * split / unit.cores
     idle = np.minimum(_idle(waves), unit.cores)
     size = queries + keys
-    missed = missing(size, size, unit.cache) if warm else keys + missing(queries, queries, unit.cache)
+    again = missing(size, size, unit.cache)
+    missed = again if warm else keys + missing(queries, queries, unit.cache)
     return Work(
         compute=2.0 * scored * width * idle / peak_rate(chip, form.rate),
         memory=missed / unit.bandwidth,
@@ -148,7 +149,7 @@ def _work(
         power=energy_time(unit, 2.0 * batch * heads * pairs * width, BITS[form.rate]),
         roofline=np.maximum(2.0 * batch * heads * pairs * width / peak_rate(chip, form.rate), size / unit.bandwidth),
         launch=1e3 / unit.clock,
-        features=_features(unit, q_len, reach, batch * groups, packed, width, waves, split, size, missed),
+        features=_features(unit, q_len, reach, batch * groups, packed, width, waves, split, size, again),
     )
 
 

@@ -24,10 +24,10 @@ def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: 
     weights = form.weight * batch * k * n
     rest = batch * (form.activation * m * k + form.output * m * n)
     size = weights + rest
-    missed = missing(size, _TURNS * weights + rest, unit.cache) if warm else size
+    again = missing(size, _TURNS * weights + rest, unit.cache)
     return Work(
         compute=flop / peak_rate(chip, form.rate),
-        memory=missed / unit.bandwidth,
+        memory=(again if warm else size) / unit.bandwidth,
         cache=size / unit.cache_rate,
         vector=np.zeros_like(size),
         power=energy_time(unit, 2.0 * batch * m * n * k, BITS[form.rate]),
@@ -45,7 +45,7 @@ def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: 
             "short_k": 128.0 / np.maximum(k, 32.0),
             "split": np.log2(split) / 3.0,
             "tile": (area - 13.0) / 2.0,
-            "kept": 1.0 - missed / size,
+            "kept": 1.0 - again / size,
             "size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 4.0),
             "over": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, 0.0, 4.0),
         },

@@ -90,7 +90,8 @@ def moe_work(
     weights = awake * matrices * hidden * width * form.weight
     moved = rows * (hidden * (form.activation + form.output) + (matrices + 1.0) * width * form.output)
     size = weights + moved
-    missed = missing(size, size, unit.cache) if warm else weights + missing(moved, moved, unit.cache)
+    again = missing(size, size, unit.cache)
+    missed = again if warm else weights + missing(moved, moved, unit.cache)
     share = np.log2(size / max(unit.cache, 1e6)) / 4.0
     return Work(
         compute=2.0 * padded * matrices * hidden * width * idle / peak_rate(chip, form.rate),
@@ -114,7 +115,7 @@ def moe_work(
             "short_each": 16.0 / (each + 16.0),
             "short_width": 128.0 / (width + 128.0),
             "skew": np.minimum(skew, 2.0),
-            "kept": 1.0 - missed / size,
+            "kept": 1.0 - again / size,
             "size": np.clip(share, -6.0, 6.0),
             "over": np.clip(share, 0.0, 6.0),
         },

@@ -35,9 +35,6 @@ class Stored:
 Parameters = Mapping[str, Stored]
 """A set of measured efficiencies: laws by "operator/format"."""
 
-HEIR = 0.5
-"""Share of the shifts of the family that an unmeasured one resembles which it inherits."""
-
 _STAND_IN: Mapping[str, tuple[str, ...]] = {
     "fp16": ("bf16",),
     "fp32": ("bf16",),
@@ -143,13 +140,13 @@ def shift_weights(
 ) -> dict[str, float]:
     """Return the shifts that apply, with their weights: kind and family of chip, software, cache format.
 
-    A family that was not measured takes ``HEIR`` of the shifts of the family it resembles. ``kernel`` is
+    A family takes its ``likeness`` of the shifts of the family it resembles, and its own where measured. ``kernel`` is
     "framework/kernel" or a framework alone.
     """
     unit = unit_of(chip)
     out = {f"kind:{unit.kind}": 1.0, f"format:{format_of(dtype).name}": 1.0}
     if unit.like:
-        out[f"family:{unit.like}"] = HEIR
+        out[f"family:{unit.like}"] = unit.likeness
     out[f"family:{unit.family}"] = 1.0
     if kernel:
         framework, _, name = kernel.partition("/")
@@ -159,7 +156,7 @@ def shift_weights(
             # One name may stand for different code on another architecture.
             out[f"kernel:{kernel}@{unit.family}"] = 1.0
             if unit.like:
-                out[f"kernel:{kernel}@{unit.like}"] = HEIR
+                out[f"kernel:{kernel}@{unit.like}"] = unit.likeness
     if kv_dtype and format_of(kv_dtype).activation != format_of(dtype).activation:
         out[f"kv:{format_of(kv_dtype).name}"] = 1.0
     return out

@@ -23,18 +23,19 @@ _CACHE_OVER_MEMORY = 3.0  # a last cache that is no faster than this would not b
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A chip as its laws see it. ``like`` names the measured family that
-    this one resembles ('': none); ``cores`` run one output tile each; ``granule`` is the matrix unit's m, n, k.
+    """A chip as its laws see it.
 
-    ``bandwidth`` (B/s) is the memory's, infinite without one; ``cache`` (B) is the last cache that all cores share;
-    ``cache_rate`` (B/s) is what the cores can draw from it. ``exp_rate`` counts
-    exponentials per second; ``joule_per_flop`` is a
-    first estimate for 16-bit operands; ``watts`` the sustained limit, infinite where unknown.
+    ``like`` names the measured family that this one resembles ('': none) and ``likeness`` how far. ``cores`` run one
+    output tile each; ``granule`` is the matrix unit's m, n, k. ``bandwidth`` (B/s) is the memory's, infinite where
+    on-chip SRAM is all there is; ``cache`` (B) is the last cache that all cores share, ``cache_rate`` (B/s) what the
+    cores can draw from it. ``exp_rate`` counts exponentials per second; ``joule_per_flop`` is a first estimate for
+    16-bit operands; ``watts`` the sustained limit, infinite where unknown.
     """
 
     family: str
     kind: str
     like: str
+    likeness: float
     cores: float
     clock: float
     granule: tuple[float, float, float]
@@ -70,6 +71,7 @@ def unit_of(chip: Chip) -> Unit:
         family=chip.family,
         kind=entry["kind"],
         like=entry["like"],
+        likeness=float(entry["likeness"]),
         cores=cores,
         clock=clock,
         granule=(float(entry["granule"][0]), float(entry["granule"][1]), float(entry["granule"][2])),
