@@ -126,7 +126,7 @@ def test_interval_widens_for_what_no_run_had() -> None:
     base = sigma_of(known, era_id="nemo-2025", family="hopper")
     assert base == pytest.approx(0.08)
     assert sigma_of(known, era_id="nemo-2025", family="new") == pytest.approx((0.08**2 + 0.1**2) ** 0.5)
-    assert sigma_of(known, era_id="nemo-2025", family="hopper", missing=True) > base
+    assert sigma_of(known, era_id="nemo-2025", family="hopper", missing=["recompute"]) > base
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,12 @@ def test_odd_sequences_and_names_are_refused() -> None:
         strategies(tp=0)
     with pytest.raises(UnknownNameError, match="fsdp2"):
         setting(era_id="fsdp3")
-    for bad in (lambda: setting(seq_len=0), lambda: setting(global_batch=0), lambda: setting(n=0)):
-        with pytest.raises(InputError, match="below 1"):
-            bad()
+    with pytest.raises(InputError, match="seq: 0 is below 1"):
+        setting(seq_len=0)
+    with pytest.raises(InputError, match="batch: 0 is below 1"):
+        setting(global_batch=0)
+    with pytest.raises(InputError, match="chips: 0 is below 1"):
+        setting(n=0)
 
 
 def test_every_era_runs_and_names_its_source() -> None:

@@ -23,7 +23,7 @@ from suanli.files import read_table, write_json
 from suanli.scoring._training_blocks import Block, blocks, predict
 from suanli.scoring._training_rows import Row, read_rows
 from suanli.scoring._vtrain_rows import WHOLE_VTRAIN, read_vtrain
-from suanli.training import Parameters, effect_sd, priors
+from suanli.training import LIGHT, Parameters, effect_sd, priors
 
 Array = NDArray[np.float64]
 
@@ -180,10 +180,8 @@ def main(arguments: Sequence[str]) -> None:
         left_out[group] = as_json(p)
         held[~keep] = predict(data.parts, p, len(data.rows))[~keep]
         error = held[~keep] / np.exp(data.log_measured[~keep]) - 1.0
-        print(
-            f"{group[:70]:70s} n {int((~keep).sum()):3d}  mean |e| {100 * np.abs(error).mean():5.1f} %  bias {100 * error.mean():+5.1f} %",
-            flush=True,
-        )
+        mean, bias = 100.0 * np.abs(error).mean(), 100.0 * error.mean()
+        print(f"{group[:70]:70s} n {int((~keep).sum()):3d}  mean {mean:5.1f} %  bias {bias:+5.1f} %", flush=True)
     apart = np.array([r.source != "vtrain" for r in data.rows])
     if not apart.all():
         p = seen(data, apart, unpack(fit(data, apart, start=best, slope=slope), names))
@@ -206,13 +204,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def spreads(data: Data, error: Array, left_out: Mapping[str, Any]) -> dict[str, float]:
     """Return spreads of left-out errors: of rows whose settings are known, and what missing or unseen ones add."""
-    known, missing, unseen = [], [], []
+    known, light, missing, unseen = [], [], [], []
     for row, e in zip(data.rows, error, strict=True):
         if row.source == "vtrain":
             continue
         p = left_out[row.title]
         new = row.chip.family not in p["family"] or row.era.kin not in p["kin"]
-        (unseen if new else missing if row.missing else known).append(abs(e))
+        some = light if row.missing and set(row.missing) <= LIGHT else missing if row.missing else known
+        (unseen if new else some).append(abs(e))
 
     def robust(values: Sequence[float], fallback: float) -> float:
         # The 80 % interval should hold four errors in five: its half-width is their 0.8 quantile.
@@ -222,10 +221,12 @@ def spreads(data: Data, error: Array, left_out: Mapping[str, Any]) -> dict[str, 
 
     base = max(_FLOOR, robust(known, 0.07))
     gap = robust(missing, base)
+    small = robust(light, gap)
     new = robust(unseen, 2.0 * base)
     vtrain = robust([abs(e) for r, e in zip(data.rows, error, strict=True) if r.source == "vtrain"], 0.12)
     return {
         "base": base,
+        "missing_light": float(f"{max(0.0, small**2 - base**2) ** 0.5:.4g}"),
         "missing": float(f"{max(0.0, gap**2 - base**2) ** 0.5:.4g}"),
         "unseen": float(f"{max(0.0, new**2 - base**2) ** 0.5:.4g}"),
         "vtrain": vtrain,

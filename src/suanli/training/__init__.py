@@ -8,6 +8,7 @@ from suanli.training._flags import FlagFile, megatron_flags, mindspeed_flags, re
 from suanli.training._goodput import Goodput, goodput, operations
 from suanli.training._memory import Memory
 from suanli.training._parameters import (
+    LIGHT,
     Parameters,
     effect_sd,
     fitted_parameters,
@@ -43,6 +44,7 @@ from suanli.training._strategy import RECOMPUTE, SCHEDULES, SHARDING, Strategies
 from suanli.training._trace import picture, pipeline_events, schedule_times
 
 __all__ = [
+    "LIGHT",
     "PARTS",
     "RECOMPUTE",
     "SCHEDULES",

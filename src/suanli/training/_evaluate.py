@@ -61,7 +61,8 @@ def prepare(
 ) -> Prepared:
     """Return candidates along one axis with their operator and collective times.
 
-    ``flash`` and ``balanced`` replace the eras' habits of attention and of routing where given. Raises InputError for a chip without a peak rate.
+    ``flash`` and ``balanced`` replace the eras' habits of attention and of routing where given. Raises InputError for a
+    chip without a peak rate.
     """
     manners = habits(eras, family=site.chip.family)
     if flash is not None:

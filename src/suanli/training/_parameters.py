@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -84,15 +84,20 @@ def fitted_parameters() -> Parameters:
     return parameters_of(fitted("training")["final"])
 
 
-def sigma_of(p: Parameters, *, era_id: str, family: str, missing: bool = False) -> float:
+LIGHT: frozenset[str] = frozenset({"micro_batch", "sharding"})
+"""Settings whose defaults cost little accuracy."""
+
+
+def sigma_of(p: Parameters, *, era_id: str, family: str, missing: Collection[str] = ()) -> float:
     """Return the standard deviation of the logarithm of measured over predicted step time.
 
-    Wider for an era or chip family that no fitted run had, and where settings were defaulted.
+    Wider for an era or chip family that no fitted run had, and where the settings named in ``missing`` were defaulted:
+    those in LIGHT matter less than recomputation or degrees.
     """
     s = p.spread
     variance = s["base"] ** 2
     if missing:
-        variance += s.get("missing", 0.0) ** 2
+        variance += s.get("missing_light" if set(missing) <= LIGHT else "missing", 0.0) ** 2
     if era(era_id).kin not in p.kin or family not in p.family:
         variance += s.get("unseen", s["base"]) ** 2
     return float(variance**0.5)

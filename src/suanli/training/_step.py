@@ -25,8 +25,8 @@ _HOST_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips
 class Habits:
     """What the era does by itself, an array each: see data/eras.yaml.
 
-    ``balanced`` 1 says that routing is forced to balance, as benchmarks do. ``core`` counts the generations of attention kernels that the era is behind the chip's best; ``pieces`` the
-    collectives that ZeRO-3 makes of one layer.
+    ``balanced`` 1 says that routing is forced to balance, as benchmarks do. ``core`` counts the generations of attention
+    kernels that the era is behind the chip's best; ``pieces`` the collectives that ZeRO-3 makes of one layer.
     """
 
     flash: Array
@@ -51,11 +51,11 @@ class Rates:
 
     ``product`` multiplies matrix products, ``expert`` grouped ones besides, ``core`` flash attention forward and
     ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes``
-    element-wise traffic, ``passes_back`` their backward over forward, ``route``
-    those that sort tokens by expert; ``uneven`` the fullest expert's share over the mean; ``launch`` is s a kernel, ``hop`` s a step of a
-    ring; ``tp``, ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives; ``tp_hidden``, ``ep_hidden`` and ``dp_hidden``
-    are the shares that overlap hides; ``contention`` slows compute for each hidden second; ``straggler`` is the growth
-    a doubling of chips beyond 8; ``fixed`` is s a step; ``overall`` multiplies the whole.
+    element-wise traffic, ``passes_back`` their backward over forward, ``route`` those that sort tokens by expert;
+    ``uneven`` the fullest expert's share over the mean; ``launch`` is s a host operation, ``hop`` s a step of a ring;
+    ``tp``, ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives; ``tp_hidden``, ``ep_hidden`` and ``dp_hidden`` are the
+    shares that overlap hides; ``contention`` slows compute for each hidden second; ``straggler`` is the growth a
+    doubling of chips beyond 8; ``fixed`` is s a step; ``overall`` multiplies the whole.
     """
 
     product: Array
