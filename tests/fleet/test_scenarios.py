@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from suanli import fleet
 from suanli.fleet._lines import lines_of, month_list
 from suanli.fleet._scenarios import (
     build_factor,
+    first_change,
     forward_selection,
     fresh,
     hazard_rate,
@@ -30,12 +32,30 @@ LINES = lines_of(SPEC, {c: c for c in ("h100-sxm", "h100-pcie", "a100-80-sxm")})
 
 def test_hazard_counts_dated_changes() -> None:
     stop = SPEC.factors[2]
-    months = (stop.hazard.until - stop.hazard.since).days / 30.4375 if stop.hazard else 0
+    assert stop.hazard is not None
+    assert stop.hazard.since is not None
+    months = (stop.hazard.until - stop.hazard.since).days / 30.4375
     assert hazard_rate(stop) == pytest.approx(2 / months * 0.5)
     p = outcome_probabilities(stop, "2024-02")
     h = hazard_rate(stop)
     assert p[0] == pytest.approx(math.exp(-4 * h) - math.exp(-11 * h))
     assert p.sum() == pytest.approx(1.0)
+
+
+def test_two_jurisdictions_have_their_own_process() -> None:
+    factors = {f.id: f for f in fleet.load_case("bytedance-2025").spec.factors}
+    us, china = factors["us-rule-reduced-chips"], factors["china-side"]
+    early = first_change(us, 36)
+    assert early[0] > early[-1] > 0  # January 2025 was an active month: the next change is likelier soon
+    assert early.sum() < 1.0
+    assert first_change(us, 1)[0] > first_change(china, 1)[0] > 0
+    calm = first_change(us, 1, known_to=dt.date(2024, 9, 1))[0]
+    assert calm < early[0]  # summer 2024 was calm
+    assert 0 < first_change(china, 1, known_to=dt.date(2024, 6, 25))[0] < first_change(china, 1)[0]
+    for factor in (us, china):
+        p = outcome_probabilities(factor, "2025-02", dt.date(2025, 1, 22))
+        assert p.sum() == pytest.approx(1.0)
+        assert (p > 0).all()
 
 
 def test_all_joint_futures_keep_the_odds() -> None:

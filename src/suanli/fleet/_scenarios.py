@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,19 +52,20 @@ class _Space:
     odds: tuple[Array, ...]
 
 
-def outcome_probabilities(factor: Factor, start: str) -> Array:
+def outcome_probabilities(factor: Factor, start: str, known_to: dt.date | None = None) -> Array:
     """Return the probabilities of a factor's outcomes, seen from month ``start``.
 
-    A window takes exp(-h a) - exp(-h b) of the hazard h = relevant changes per month of the counted past; an outcome
-    without probability takes the rest. Raises InputError where they exceed one.
+    A window takes the chance that the change falls into it and not before; an outcome without probability takes the
+    rest. Raises InputError where they exceed one.
     """
     out = np.full(len(factor.outcomes), np.nan)
-    rate = hazard_rate(factor)
+    last = max((ordinal(o.window[1]) for o in factor.outcomes if o.window), default=ordinal(start))
+    first = first_change(factor, last + 1 - ordinal(start), known_to)
     for i, outcome in enumerate(factor.outcomes):
         if outcome.window is not None:
             a = max(0, ordinal(outcome.window[0]) - ordinal(start))
             b = max(a, ordinal(outcome.window[1]) + 1 - ordinal(start))
-            out[i] = math.exp(-rate * a) - math.exp(-rate * b)
+            out[i] = float(first[a:b].sum())
         elif outcome.probability is not None:
             out[i] = outcome.probability.si
     rest = 1.0 - float(np.nansum(out))
@@ -74,9 +76,41 @@ def outcome_probabilities(factor: Factor, start: str) -> Array:
     return shares
 
 
+def first_change(factor: Factor, months: int, known_to: dt.date | None = None) -> Array:
+    """Return the chance that a relevant change falls first into each of the next ``months``.
+
+    Counted rules make a steady chance h: exp(-h t) - exp(-h (t + 1)). A jurisdiction's process is a chain of calm and
+    active months whose rules begin at their fitted rates: a month brings a relevant change with the chance
+    (1 - exp(-rate)) x relevance of its state. The history ends on the hazard's day or on ``known_to``.
+    """
+    hazard, months = factor.hazard, max(months, 0)
+    if hazard is None:
+        return np.zeros(months)
+    until = min(hazard.until, known_to) if known_to is not None else hazard.until
+    if hazard.jurisdiction is None:
+        h = hazard_rate(factor)
+        return np.asarray(np.exp(-h * np.arange(months)) - np.exp(-h * np.arange(1, months + 1)))
+    from suanli.controls import history, load_rulebook, regimes
+
+    past = [c for c in history(hazard.jurisdiction) if c.day < until.isoformat()]
+    if len(past) < 2:  # too few to fit: a steady chance, half a change added so that none is never certain
+        counted = (until - dt.date.fromisoformat(load_rulebook().first_day)).days / 30.4375
+        h = (len(past) + 0.5) / counted * hazard.relevant.si
+        return np.asarray(np.exp(-h * np.arange(months)) - np.exp(-h * np.arange(1, months + 1)))
+    process = regimes((hazard.jurisdiction,), until=until.isoformat())[0]
+    hit = (1.0 - np.exp(-process.rate)) * hazard.relevant.si
+    state = np.array([1.0 - process.active[-1], process.active[-1]])
+    out = np.zeros(months)
+    for t in range(months):
+        state = state @ process.move
+        out[t] = float(state @ hit)
+        state = state * (1.0 - hit)
+    return out
+
+
 def hazard_rate(factor: Factor) -> float:
     """Return the monthly chance of a relevant change: dated changes over the months counted, times their relevance."""
-    if factor.hazard is None:
+    if factor.hazard is None or factor.hazard.since is None:
         return 0.0
     months = (factor.hazard.until - factor.hazard.since).days / 30.4375
     return len(factor.hazard.rules) / months * factor.hazard.relevant.si
@@ -233,7 +267,7 @@ def forward_selection(features: Array, odds: Array, n: int) -> tuple[list[int], 
 
 def _space(spec: CaseSpec, view: View, lines: Sequence[Line], live: Sequence[bool]) -> _Space:
     factors = tuple(f for f in open_factors(spec, view) if _matters(f, spec, lines, live))
-    return _Space(factors, tuple(outcome_probabilities(f, view.orders_from) for f in factors))
+    return _Space(factors, tuple(outcome_probabilities(f, view.orders_from, view.known_to) for f in factors))
 
 
 def _matters(factor: Factor, spec: CaseSpec, lines: Sequence[Line], live: Sequence[bool]) -> bool:

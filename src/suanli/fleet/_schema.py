@@ -231,12 +231,21 @@ class Outcome(Strict):
 
 
 class Hazard(Strict):
-    """A monthly chance of a change, counted from dated rules."""
+    """A monthly chance of a change: counted from dated rules, or the fitted process of a jurisdiction's rules."""
 
-    rules: list[str] = Field(min_length=1, description="rules that each mark a change")
-    since: Day
-    until: Day
-    relevant: Share = Field(description="share of such changes that would hit what the outcome says")
+    rules: list[str] = Field(default_factory=list, description="rules that each mark a change since the day")
+    since: Day | None = None
+    jurisdiction: Literal["US", "CN"] | None = Field(
+        default=None, description="whose dated rules the calm and active months are fitted to, instead of a count"
+    )
+    until: Day = Field(description="last day of the history; a view that knows less stops at its own day")
+    relevant: Share = Field(description="share of the changes, or months with changes, that do what the outcome says")
+
+    @model_validator(mode="after")
+    def _one(self) -> Hazard:
+        if (self.jurisdiction is None) != bool(self.rules and self.since):
+            raise ValueError("state either a jurisdiction, or rules and the day since when they are counted")
+        return self
 
 
 class Factor(Strict):

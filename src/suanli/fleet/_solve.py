@@ -282,7 +282,7 @@ def alternatives(solved: Solved, *, slack: float = 0.02, seconds: float = 60.0) 
                 id=kind,
                 sentence=sentence.format(top, slack),
                 slack=slack,
-                cost=float(objective(p) @ answer.x),
+                cost=float(p.setting.futures.probability @ scenario_cost(p, answer.x)),
                 before=totals[top],
                 after=float(goal @ answer.x),
                 unit="MUSD",

@@ -19,7 +19,7 @@ from suanli.fleet._figure import Fig
 from suanli.fleet._grid import Grid
 from suanli.fleet._lines import lines_of, month_list
 from suanli.fleet._plan import Outlook, Plan, grid_for, live_lines
-from suanli.fleet._program import hand_over, program, run
+from suanli.fleet._program import hand_over, program, run, scenario_cost
 from suanli.fleet._scenarios import reduced
 from suanli.fleet._schema import CaseSpec
 
@@ -87,7 +87,7 @@ def _relative(figure: Fig) -> float:
 
 
 def _cost(plan: Plan, base: Outlook, spec: CaseSpec) -> float:
-    """Return the objective in MUSD of the main plan with another case, started from the known basis."""
+    """Return the mean cost in MUSD of the main plan with another case, started from the known basis."""
     lines = [x for x in lines_of(spec, dict(plan.tables.names)) if x.id in {y.id for y in base.lines}]
     bills = bills_of(spec, lines, plan.tables)
     changed = Outlook(
@@ -101,7 +101,7 @@ def _cost(plan: Plan, base: Outlook, spec: CaseSpec) -> float:
     solver = hand_over(p)
     if p.matrix.shape == plan.main.program.matrix.shape:
         solver.setBasis(plan.main.answer.basis)
-    return run(solver).objective
+    return float(futures.probability @ scenario_cost(p, run(solver).x))
 
 
 def replaced(node: Any, location: Sequence[str | int], value: float) -> Any:
