@@ -43,7 +43,7 @@ START: Mapping[str, float] = {
     "links": 0.0,
     "bulk": 0.0,
     "host": np.log(1e-3),
-    "layer": np.log(5e-6),
+    "layer": np.log(1.5e-5),
     "front": np.log(5e-6),
     "first": np.log(0.02),
     "arrive": np.log(2e-3),
@@ -61,7 +61,7 @@ START: Mapping[str, float] = {
 
 WIDTH: Mapping[str, float] = {
     "host": 1.0,
-    "layer": 1.0,
+    "layer": 0.35,
     "front": 1.0,
     "first": 1.0,
     "cohort": 1.0,
@@ -77,7 +77,6 @@ BY_FRAMEWORK = (
     "experts",
     "expert_weights",
     "host",
-    "layer",
     "front",
     "first",
     "cohort",
@@ -86,11 +85,12 @@ BY_FRAMEWORK = (
     "wait",
     "interference",
 )
-BY_FAMILY = ("dense", "weights", "experts", "expert_weights", "cache", "links", "bulk", "layer")
+BY_FAMILY = ("dense", "weights", "cache", "links", "bulk")
 SHIFT = 0.25  # prior log-standard deviation of a framework's or family's shift
-WIDE_SHIFT = 0.7  # the same for habits that frameworks choose freely
-FREE = ("host", "layer", "front", "first", "arrive", "cohort", "varied", "group", "wait")
+WIDE_SHIFT = 0.4  # the same for habits that frameworks choose freely
+FREE = ("host", "front", "first", "arrive", "cohort", "varied", "group", "wait")
 STEP = 2e-3  # of the slopes
+FEW = 25  # configurations below which leaving a group out moves the fit too little for more than one step
 SOFT = 0.15  # log error below which the loss is quadratic
 
 
@@ -295,7 +295,7 @@ def leave_out(
         start = as_values(names, before[label]) if label in before else values.copy()
         lost = np.array([table in left and key not in left[table] for table, key, _ in names])
         start[lost] = centre[lost]
-        x = fit(ready, names, start, steps=steps, rows=~mine)
+        x = fit(ready, names, start, steps=steps if mine.sum() >= FEW else 1, rows=~mine)
         found = as_parameters(names, x)
         for table, kept in left.items():
             found[table] = {key: shifts for key, shifts in found[table].items() if key in kept}
@@ -358,13 +358,13 @@ def main(arguments: Sequence[str]) -> None:
     start = as_values(names, before["final"]) if warm else prior(names)[0]
     everything = np.ones(len(ready.cases), dtype=bool)
     summary(ready, predict(ready, as_parameters(names, start)), "start:")
-    values = fit(ready, names, start, steps=6 if quick else 4 if warm else 12, rows=everything)
+    values = fit(ready, names, start, steps=6 if quick else 5 if warm else 12, rows=everything)
     final = as_parameters(names, values)
     summary(ready, predict(ready, final), f"fitted ({time.perf_counter() - began:.0f} s):")
     if quick:
         show(final)
         return
-    steps = 2 if warm else 4
+    steps = 3 if warm else 4
     sets = {
         **leave_out(ready, names, values, chip_of, steps=steps, before=before["left_out"]),
         **leave_out(ready, names, values, model_of, steps=steps, before=before["left_out"]),

@@ -33,6 +33,17 @@ _PROBES = (
     ("prefill", 1, 1024, 1024),
     ("prefill", 1, 8192, 8192),
 )
+_AT_BEST, _AT_MOST = 0.8, 1.5  # of the roofline
+_LAUNCH_S = 6e-6  # a kernel of a captured graph: start-up and tail
+_MOE_KERNELS = 4.0  # routing, gathering, two grouped products
+_RATES = {  # the chip's rate that each of the silicon's formats multiplies at, where its name is not the format's
+    "nvfp4": "fp4",
+    "fp8_block": "fp8",
+    "int8_wo": "bf16",
+    "int4_wo": "bf16",
+    "w4a16_mxfp4": "bf16",
+    "w4a8_mxfp4_mxfp8": "fp8",
+}
 SKEW = 0.5  # exponent of expert popularity in served traffic: between balanced and the 1.01 of measured skewed tables
 _SLOTS = _MEASURED + len(_PROBES)
 
@@ -141,7 +152,7 @@ def times(chip: Chip, profiles: Sequence[Profile]) -> Times:
     for latent in {p.ops.latent for p in profiles}:
         chosen = [i for i, p in enumerate(profiles) if p.ops.latent == latent]
         ops = _join([profiles[i].ops for i in chosen])
-        spent = silicon.ops_time(chip, ops, skew=SKEW).value
+        spent = bounded(chip, ops, silicon.ops_time(chip, ops, skew=SKEW).value)
         at = np.concatenate([np.full(len(profiles[i].slot), i) for i in chosen])
         slot = np.concatenate([profiles[i].slot for i in chosen])
         part = np.concatenate([profiles[i].part for i in chosen])
@@ -151,6 +162,22 @@ def times(chip: Chip, profiles: Sequence[Profile]) -> Times:
     for k in range(_MEASURED, GRID.size):
         grid[:, :, k] = 2.0 * grid[:, :, k - 1]
     return _attention_law(found[:, _MEASURED:, 3], grid)
+
+
+def bounded(chip: Chip, ops: Ops, seconds: Array) -> Array:
+    """Return ``seconds`` of operators held between what the chip can do at best and what serving kernels need at most.
+
+    At best: 0.8 of the roofline, since caches hold part of what workloads count as read. At most: 1.5 times the
+    roofline and a launch inside a captured graph. The silicon's laws are exact where they were measured; carried over to a
+    family or format without measurements, they must not say more than that.
+    """
+    from suanli.workloads import KINDS
+
+    wide = chip.peak.get("bf16") or chip.peak.get("fp16") or max(chip.peak.values())
+    peak = np.array([chip.peak.get(_RATES.get(d, d)) or wide for d in ops.dtype])
+    roof = ops.count * np.maximum(ops.bytes / (chip.memory_bandwidth or np.inf), ops.flop / peak)
+    launch = ops.count * _LAUNCH_S * np.where(ops.kind == KINDS.index("moe"), _MOE_KERNELS, 1.0)
+    return np.clip(seconds, _AT_BEST * roof, _AT_MOST * roof + launch)
 
 
 def _attention_law(probe: Array, grid: Array) -> Times:
