@@ -7,11 +7,22 @@ import pytest
 
 from suanli.catalog import model
 from suanli.controls import query_of_chip, screen
-from suanli.design import DesignSpec, build_terms, design_file, evaluate, preset, presets
+from suanli.design import (
+    DesignSpec,
+    area_figure,
+    build_terms,
+    cost_figure,
+    design_file,
+    evaluate,
+    preset,
+    presets,
+    price_figure,
+)
 from suanli.design._schedule import draw, schedule, yield_ramp
 from suanli.errors import InputError, UnknownNameError
 from suanli.kinds import Chip
 from suanli.silicon import ops_time
+from suanli.sources import Figure, roots
 from suanli.workloads import forward_ops
 
 MONTH = 365.25 * 86400 / 12
@@ -138,3 +149,20 @@ def test_design_files_explain_what_is_wrong(tmp_path) -> None:  # type: ignore[n
     path = tmp_path / "good.yaml"
     path.write_text(text.replace("name: bytedance-5nm", "name: mine"), encoding="utf-8")
     assert design_file(path).spec.name == "mine"
+
+
+def test_figures_explain_area_cost_and_price_down_to_sources() -> None:
+    found = evaluate(preset("bytedance-5nm"))
+    price = price_figure(found)
+    assert price.value == pytest.approx(float(found.price.value[0]))
+    cost = price.inputs["unit cost"]
+    assert isinstance(cost, Figure)
+    parts = [p.value for p in cost.inputs.values()]
+    assert sum(parts) == pytest.approx(cost.value)
+    area = area_figure(found)
+    assert sum(p.value for p in area.inputs.values()) == pytest.approx(area.value)
+    names = {r.name for r in roots(price)}
+    assert {"N5.wafer", "N5.defects", "margin", "hbm3.price", "sram.shared", "sram.shared multiplier"} <= names
+    assert all(r.source.ref for r in roots(price))
+    with pytest.raises(InputError, match="not of 2"):
+        cost_figure(evaluate(DesignSpec(cores=[8, 16])))

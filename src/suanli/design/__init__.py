@@ -6,6 +6,7 @@ from suanli.design._binding import Held, Moved, binding, doubts, sensitivities
 from suanli.design._checks import Flag, require
 from suanli.design._evaluate import Design, evaluate
 from suanli.design._field import FIELD, Beside, against_field
+from suanli.design._figures import area_figure, cost_figure, price_figure
 from suanli.design._find import Found, Search, base_rates, cost_of_rules, judge, pareto, search
 from suanli.design._floorplan import floorplan
 from suanli.design._jobs import SCALES, Job, parse_jobs
@@ -58,6 +59,7 @@ __all__ = [
     "Stage",
     "activity_of",
     "against_field",
+    "area_figure",
     "base_rates",
     "best_dataflow",
     "binding",
@@ -65,6 +67,7 @@ __all__ = [
     "build_terms",
     "calibrated",
     "capped_clock",
+    "cost_figure",
     "cost_of_rules",
     "design_file",
     "die_areas",
@@ -90,6 +93,7 @@ __all__ = [
     "power_parts",
     "preset",
     "presets",
+    "price_figure",
     "require",
     "rulings",
     "search",
