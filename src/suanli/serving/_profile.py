@@ -168,8 +168,8 @@ def bounded(chip: Chip, ops: Ops, seconds: Array) -> Array:
     """Return ``seconds`` of operators held between what the chip can do at best and what serving kernels need at most.
 
     At best: 0.8 of the roofline, since caches hold part of what workloads count as read. At most: 1.5 times the
-    roofline and a launch inside a captured graph. The silicon's laws are exact where they were measured; carried over to a
-    family or format without measurements, they must not say more than that.
+    roofline and a launch inside a captured graph. The silicon's laws are exact where they were measured; carried over
+    to a family or format without measurements, they must not say more than that.
     """
     from suanli.workloads import KINDS
 
