@@ -30,6 +30,7 @@ def test_what_cannot_be_done_is_one_line(capsys: pytest.CaptureFixture[str], tmp
     assert "two folders" in refused(capsys, "diff", SMALL)
     (tmp_path / "file").write_text("x", encoding="utf-8")
     assert "is a file" in refused(capsys, SMALL, "--out", str(tmp_path / "file"))
+    assert "is a file" in refused(capsys, SMALL, "--out", str(tmp_path / "file" / "below"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 

@@ -133,6 +133,21 @@ def test_demand_tables_are_read_with_their_lines(folder: Path) -> None:
             fleet.load_case(folder)
 
 
+def test_a_cut_parquet_is_refused(folder: Path) -> None:
+    import polars as pl
+
+    one, two = ("{month: 2024-01, rate: {value: 800", "{month: 2025-12, rate: {value: 4000")
+    start = f"demand:\n      - {one} request/s, source: own}}}}\n      - {two} request/s, source: own}}}}"
+    edited(folder, start, "demand: demand.parquet")
+    table = folder / "demand.parquet"
+    row = {"service": ["chat"], "month": ["2024-01"], "value": ["800 request/s"], "source": ["own"]}
+    pl.DataFrame(row).write_parquet(table)
+    assert len(fleet.load_case(folder).spec.services[0].demand) == 1
+    table.write_bytes(table.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"demand\.parquet: not a readable parquet file"):
+        fleet.load_case(folder)
+
+
 def test_the_same_field_in_two_files(folder: Path) -> None:
     (folder / "more.yaml").write_text("title: again\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"more\.yaml:1: title: is stated in case\.yaml too"):

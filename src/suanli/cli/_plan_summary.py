@@ -21,6 +21,7 @@ def summary(body: Body) -> Iterator[Any]:
     yield Text(body["label"], style="yellow")
     yield _orders(body, main) if main["orders"] or main["works"] else Text("Nothing to order.")
     yield _plans(body)
+    yield from _rules(body)
     yield from _runs(body)
     yield _money(main, int(_view(body)["orders_from"][:4]))
     yield from _estimates(body)
@@ -81,6 +82,20 @@ def _plans(body: Body) -> Table:
         rows,
         right=("served", "expected cost"),
     )
+
+
+def _rules(body: Body) -> Iterator[Any]:
+    """Yield what the rules of every later view cost beside the first."""
+    main = body["main"]
+    first = body["plans"][f"{main['view']}/{main['variant']}"]
+    for view in body["views"][1:]:
+        later = body["plans"][f"{view['id']}/{main['variant']}"]
+        points = 100.0 * (later["served"]["share"] - first["served"]["share"])
+        more = later["cost"]["usd"] - first["cost"]["usd"]
+        yield Text(
+            f"{view['title'].capitalize()}: {points:+.1f} points of demand served, {show_money(more, 'USD')} of cost "
+            f"(unserved demand included)."
+        )
 
 
 def _share(value: float | None) -> str:

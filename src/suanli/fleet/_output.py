@@ -274,7 +274,9 @@ def _claims(plan: Plan) -> list[Row]:
 def check_writable(out: Path) -> None:
     """Raise InputError where a plan can't be written to ``out``: before an hour is spent on it."""
     _refuse_foreign(out)
-    parent = next(p for p in (out, *out.resolve().parents) if p.is_dir())
+    parent = next(p for p in (out, *out.resolve().parents) if p.exists())
+    if not parent.is_dir():
+        raise InputError(f"{out}: cannot be written ({parent} is a file)")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"{out}: cannot be written (no permission in {parent})")
 
