@@ -35,6 +35,7 @@ NOISE = 0.05  # spread of a run's logarithm that no parameter is meant to explai
 _SCALE = 2.0  # spreads beyond which a run counts as odd
 _STEP = 0.05  # of a standard deviation, for slopes
 _FLOOR = 0.055  # spread that runs of one setting on different machines show among themselves
+_WIDE = ("bf16", "fp16", "fp32", "tf32")
 VTRAIN_STEP = 8  # every eighth row of vTrain's grid takes part: the grid is smooth
 
 
@@ -71,7 +72,7 @@ def data_of(rows: Sequence[Row]) -> Data:
         log_measured=np.log([r.measured or np.nan for r in rows]),
         weight=np.array(
             [
-                2.0 * counts[r.source] ** (-0.5 if r.source == "vtrain" else -0.25) * (0.4 if r.missing else 1.0)
+                2.0 * counts[r.source] ** (-0.6 if r.source == "vtrain" else -0.25) * (0.4 if r.missing else 1.0)
                 for r in rows
             ]
         ),
@@ -79,11 +80,12 @@ def data_of(rows: Sequence[Row]) -> Data:
 
 
 def names_of(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Return the code bases, eras and chip families that occur."""
+    """Return the code bases, eras and chip families that occur, and the families with runs in narrow formats."""
     return {
         "kin": sorted({r.era.kin for r in rows}),
         "era": sorted({r.era.id for r in rows}),
         "family": sorted({r.chip.family for r in rows}),
+        "narrow": sorted({r.chip.family for r in rows if r.precision not in _WIDE}),
     }
 
 
@@ -102,7 +104,9 @@ def unpack(x: Array, names: Mapping[str, Sequence[str]]) -> Parameters:
     for kind, members in names.items():
         effects[kind] = {m: float(effect_sd(kind) * z) for m, z in zip(members, x[at:], strict=False)}
         at += len(members)
-    return Parameters(values=values, kin=effects["kin"], era=effects["era"], family=effects["family"])
+    return Parameters(
+        values=values, kin=effects["kin"], era=effects["era"], family=effects["family"], narrow=effects["narrow"]
+    )
 
 
 def errors(data: Data, x: Array) -> Array:
@@ -147,7 +151,13 @@ def as_json(p: Parameters) -> dict[str, Any]:
     def short(d: Mapping[str, float]) -> dict[str, float]:
         return {k: float(f"{v:.5g}") for k, v in d.items()}
 
-    return {"values": short(p.values), "kin": short(p.kin), "era": short(p.era), "family": short(p.family)}
+    return {
+        "values": short(p.values),
+        "kin": short(p.kin),
+        "era": short(p.era),
+        "family": short(p.family),
+        "narrow": short(p.narrow),
+    }
 
 
 def seen(data: Data, keep: NDArray[np.bool_], p: Parameters) -> Parameters:
@@ -157,7 +167,13 @@ def seen(data: Data, keep: NDArray[np.bool_], p: Parameters) -> Parameters:
     def only(effects: Mapping[str, float], kind: str) -> dict[str, float]:
         return {k: v for k, v in effects.items() if k in names[kind]}
 
-    return Parameters(values=p.values, kin=only(p.kin, "kin"), era=only(p.era, "era"), family=only(p.family, "family"))
+    return Parameters(
+        values=p.values,
+        kin=only(p.kin, "kin"),
+        era=only(p.era, "era"),
+        family=only(p.family, "family"),
+        narrow=only(p.narrow, "narrow"),
+    )
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -33,12 +33,14 @@ class Prior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """Values by name, effects (logarithms) by code base, era and family, and the spread of errors by circumstance."""
+    """Values by name, effects (logarithms) by code base, era, family, and by
+    family for narrow formats, and the spread of errors by circumstance."""
 
     values: Mapping[str, float]
     kin: Mapping[str, float] = field(default_factory=dict)
     era: Mapping[str, float] = field(default_factory=dict)
     family: Mapping[str, float] = field(default_factory=dict)
+    narrow: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -56,7 +58,7 @@ def priors() -> tuple[Prior, ...]:
 
 
 def effect_sd(kind: str) -> float:
-    """Return how far the effect of one "kin", "era" or "family" may lie from all others (spread of a logarithm)."""
+    """Return how far one effect of "kin", "era", "family" or "narrow" may lie from zero (spread of a logarithm)."""
     return float(_file()["effects"][kind]["sd"])
 
 
@@ -73,6 +75,7 @@ def parameters_of(data: Mapping[str, Any]) -> Parameters:
         kin={k: float(v) for k, v in data.get("kin", {}).items()},
         era={k: float(v) for k, v in data.get("era", {}).items()},
         family={k: float(v) for k, v in data.get("family", {}).items()},
+        narrow={k: float(v) for k, v in data.get("narrow", {}).items()},
         spread={**known.spread, **{k: float(v) for k, v in data.get("spread", {}).items()}},
     )
 
@@ -121,6 +124,8 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
         return np.full(n, value)
 
     narrow = {8: v["eight_bit"], 4: v["four_bit"]}.get(bits, 1.0)
+    if bits < 16:
+        narrow *= float(np.exp(p.narrow.get(chip.family, 0.0)))
     throttle = power_ratio(chip) ** -v["power"]
     young = v["younger"] ** generations_behind(chip.vendor)
     family = float(np.exp(p.family.get(chip.family, 0.0))) * young

@@ -25,8 +25,8 @@ _HOST_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips
 class Habits:
     """What the era does by itself, an array each: see data/eras.yaml.
 
-    ``balanced`` 1 says that routing is forced to balance, as benchmarks do. ``core`` counts the generations of attention
-    kernels that the era is behind the chip's best; ``pieces`` the collectives that ZeRO-3 makes of one layer.
+    ``balanced`` 1 says that routing is forced to balance, as benchmarks do. ``core`` counts the generations of
+    attention kernels that the era is behind the chip's best; ``pieces`` the collectives that ZeRO-3 makes of a layer.
     """
 
     flash: Array
