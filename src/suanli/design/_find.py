@@ -240,7 +240,7 @@ def _collision(lost: Mapping[str, int], tried: int) -> str:
 
 def cost_of_rules(
     jobs: Sequence[Job], places: Sequence[Place | None], *, limits: Limits | None = None, space: Space | None = None,
-    candidates: int = 200_000, objective: str = "per_usd", seed: int = 1,
+    candidates: int = 200_000, objective: str = "per_usd", seed: int = 1, refine: bool = True,
 ) -> dict[str, tuple[Found | None, str]]:  # fmt: skip
     """Return the best design for each place and date (None: without rules); None with the reason if there is none."""
     out: dict[str, tuple[Found | None, str]] = {}
@@ -249,7 +249,7 @@ def cost_of_rules(
         try:
             found = search(
                 jobs, space=space, limits=replace(limits or Limits(), place=place), candidates=candidates,
-                objective=objective, full=40, seed=seed,
+                objective=objective, full=40, seed=seed, refine=refine,
             )  # fmt: skip
             out[name] = (found.front[0], "")
         except InfeasibleError as error:
