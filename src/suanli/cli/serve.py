@@ -241,23 +241,22 @@ def _print(out: Any, service: Service, chip: Chip, found: list[Choice], top: int
     rows = [
         (
             str(c),
-            f"{c.n_chips}",
             f"{c.requests_per_s:.3g}",
             f"{c.per_chip:,.0f}",
             show(c.ttft_s, "s"),
             show(c.tpot_s, "s"),
             f"{c.running:.0f}",
-            c.reason or "best",
         )
         for c in good
     ]
-    rows += [(str(c), f"{c.n_chips}", "-", "-", "-", "-", "-", c.reason) for c in bad]
     title = (
         f"{service.model.name} in {service.precision} on {chip.name}:"
         f" {service.input_tokens:,.0f} tokens in, {service.output_tokens:,.0f} out"
     )
-    columns = ("layout", "chips", "requests/s", "tokens/s/chip", "TTFT", "TPOT", "running", "why not")
-    out.print(table(title, columns, rows, right=columns[1:7]))
+    columns = ("layout", "requests/s", "tokens/s/chip", "TTFT", "TPOT", "running")
+    out.print(table(title, columns, rows, right=columns[1:]))
+    for c in [*good[1 : 1 + _SHOWN_FAILURES], *bad]:
+        out.print(f"  {c}: {c.reason}", soft_wrap=True)
     best = answer["best"]
     out.print(
         f"Best: {best['layout']}, {best['requests_per_s']:.3g} requests/s"
@@ -282,14 +281,25 @@ def _simulate(
     service: Service, chip: Chip, best: Choice, asked: float | None, trace: Path | None, framework: str, seed: int
 ) -> Replay:
     """Return a simulation of the best layout at the asked rate (its capacity at most), or of the trace."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     from suanli.serving import scheduler, simulate, step_lane
 
     lane = step_lane(service, chip, best, framework=framework)
     lanes = max(1, best.copies * best.layout.pp * best.layout.dp)
     load = _requests(service, best, asked, trace, seed)
-    return simulate(
-        lane, load, scheduler=scheduler(framework, chip), replicas=lanes, filled=best.prefill is not None, seed=seed
-    )
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("simulating", total=len(load.arrival_s))
+        return simulate(
+            lane,
+            load,
+            scheduler=scheduler(framework, chip),
+            replicas=lanes,
+            filled=best.prefill is not None,
+            seed=seed,
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
 
 
 def _requests(service: Service, best: Choice, asked: float | None, trace: Path | None, seed: int) -> Requests:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
 from suanli.serving._steady import Habits, Lanes, Steady, closed_loop, held_tokens, seats_of
 
@@ -23,6 +22,8 @@ def tail(percentile: ArrayLike, *, metric: str) -> Array:
 
     A percentile of 0.5 is taken as a limit on the mean, as services state it.
     """
+    from scipy.special import ndtri
+
     top = _TAIL_TTFT if metric == "ttft" else _TAIL_TPOT
     out: Array = top ** np.maximum(ndtri(np.asarray(percentile, dtype=np.float64)) / _Z99, 0.0)
     return out
