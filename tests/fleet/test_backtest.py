@@ -10,8 +10,10 @@ import pytest
 
 from suanli import fleet
 from suanli.errors import InputError, UnknownNameError
+from suanli.fleet._backtest import compute_by_month
 from suanli.fleet._lines import lines_of, month_list
 from suanli.fleet._scenarios import actual
+from suanli.fleet._screening import known_rules
 
 SMALL = fleet.load_case(Path(__file__).parent / "data" / "small")
 DAYS = [dt.date(2024, 1, 31), dt.date(2024, 6, 15)]
@@ -55,8 +57,23 @@ def test_days_and_budgets_are_checked() -> None:
 
 def test_compute_follows_the_chips_that_may_run() -> None:
     plan = fleet.solve(SMALL, options=fleet.Options(fresh=0, explain=False))
-    compute = fleet.compute_by_month(plan.main, plan.tables)
+    compute = compute_by_month(plan.main, plan.tables)
     a100 = plan.tables.chips["a100-80-sxm"].peak["bf16"]
     assert compute[0] == pytest.approx(400 * a100, rel=1e-9)  # the old stock alone
     assert compute[-1] > compute[0]
     assert np.isfinite(compute).all()
+
+
+def test_a_rule_that_does_not_touch_the_case_takes_nothing() -> None:
+    rows = fleet.effect_of_rule(SMALL, "US-2025-GP10-PRC")
+    assert len(rows) == 24
+    assert all(r["taken"] == pytest.approx(0.0, abs=1e-6) for r in rows)
+    with pytest.raises(UnknownNameError, match="did you mean 'US-2025-GP10-PRC'"):
+        fleet.effect_of_rule(SMALL, "US-2025-GP10")
+
+
+def test_leaving_a_rule_out_brings_back_what_it_ended() -> None:
+    with_it, without = known_rules("2026-11-21"), known_rules("2026-11-21", "US-2023-3A090A")
+    assert "US-2023-3A090A" in with_it.rules
+    assert "US-2023-3A090A" not in without.rules
+    assert without.rules["US-2022-3A090"].data["superseded"] is None

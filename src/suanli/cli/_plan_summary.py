@@ -29,6 +29,9 @@ def summary(body: Body) -> Iterator[Any]:
     yield _screened(body)
     yield _binding(main)
     yield _futures(body, main)
+    for a in body["alternatives"]:
+        before, after = show_money(a["before"], "USD"), show_money(max(a["after"], 0.0), "USD")
+        yield Text(f"Near-optimal: {a['sentence']}: {before} become {after}.")
     if body.get("tornado"):
         yield _tornado(body)
     if body.get("lots"):

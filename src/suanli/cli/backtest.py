@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from suanli.cli.common import JsonPath, console, emit_json, table
 from suanli.errors import InputError
 from suanli.quantities import show, show_money
+
+if TYPE_CHECKING:
+    from suanli.fleet import Case
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +22,10 @@ def register(app: typer.Typer) -> None:
 
 def backtest(
     case: Annotated[str, typer.Argument(metavar="CASE", help="A case folder or the name of a shipped case.")],
-    as_of: Annotated[str, typer.Option("--as-of", metavar="DATES", help="Days, separated by commas.")],
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATES", help="Days, separated by commas.")] = None,
+    rule: Annotated[
+        str | None, typer.Option("--rule", metavar="ID", help="Show the compute with and without a rule, by quarter.")
+    ] = None,
     budget: Annotated[str | None, typer.Option("--budget", metavar="ID", help="A budget variant of the case.")] = None,
     scenarios: Annotated[
         int | None, typer.Option("--scenarios", min=1, max=500, help="Joint futures kept; default as the case says.")
@@ -31,8 +37,13 @@ def backtest(
 
     from suanli import fleet
 
-    days = [_day(text) for text in as_of.split(",")]
+    if not as_of and not rule:
+        raise InputError("backtest needs --as-of with days, or --rule with a rule's id")
+    days = [_day(text) for text in as_of.split(",")] if as_of else []
     loaded = fleet.load_case(case)
+    if rule:
+        _rule(loaded, rule, budget, json_path)
+        return
     with Console(stderr=True).status("reading") as status:
         tests = fleet.backtest(loaded, days, variant=budget, scenarios=scenarios, tell=status.update)
     rows = fleet.backtest_rows(tests)
@@ -58,6 +69,24 @@ def backtest(
     )
     screen.print("Regret is against the best plan with everything known; refused are orders that rules cut off.")
     emit_json(json_path, {"case": loaded.name, "tests": rows})
+
+
+def _rule(case: Case, rule: str, budget: str | None, json_path: str | None) -> None:
+    from rich.console import Console
+
+    from suanli import fleet
+
+    with Console(stderr=True).status("reading") as status:
+        rows = fleet.effect_of_rule(case, rule, variant=budget, tell=status.update)
+    screen = console(json_path)
+    screen.print(f"[bold]{case.spec.title}[/bold]\n[yellow]{case.spec.label}[/yellow]")
+    shown = [r for r in rows if r["month"][5:] in {"03", "06", "09", "12"}]
+    cells = [
+        (r["month"], show(r["with"], "FLOP/s"), show(r["without"], "FLOP/s"), show(r["taken"], "%")) for r in shown
+    ]
+    columns = ("month", "with the rule", "without it", "taken")
+    screen.print(table(f"Compute that may run, dense bf16: {rule}", columns, cells, right=columns[1:]))
+    emit_json(json_path, {"case": case.name, "rule": rule, "months": rows})
 
 
 def _day(text: str) -> dt.date:

@@ -1,6 +1,6 @@
 """The planner: what to order, build, lease and run, under dated rules and many futures."""
 
-from suanli.fleet._backtest import Test, backtest, compute_by_month
+from suanli.fleet._backtest import Test, backtest, effect_of_rule
 from suanli.fleet._backtest import rows as backtest_rows
 from suanli.fleet._budgets import budget_variant, diff
 from suanli.fleet._case import Case, example_folders, load_case
@@ -23,9 +23,9 @@ __all__ = [
     "backtest_rows",
     "budget_variant",
     "check_writable",
-    "compute_by_month",
     "diff",
     "document",
+    "effect_of_rule",
     "example_folders",
     "load_case",
     "solve",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from suanli.fleet._case import Case
+from suanli.fleet._case import Case, rule_ids
 from suanli.fleet._engines import Tables, tables_of
 from suanli.fleet._figure import unknown_part
 from suanli.fleet._lines import THOUSAND, Array, month_list
@@ -129,6 +129,32 @@ def compute_by_month(solved: Solved, tables: Tables) -> Array:
     peak = np.array([tables.chips[x.chip].peak.get("bf16", 0.0) for x in g.lines])
     there = stock_paths(p, solved.answer.x) * (g.run[None] & p.setting.futures.usable)
     return np.asarray(np.einsum("s,sjt,j->t", p.setting.futures.probability, there, peak, optimize=True) * THOUSAND)
+
+
+def effect_of_rule(
+    case: Case, rule: str, *, variant: str | None = None, tell: Callable[[str], None] = lambda _: None
+) -> list[Row]:
+    """Return, by month, the compute that may run (FLOP/s, dense bf16) in the last view's plan with and without a rule.
+
+    The question is the rule's, not the buyer's: what it takes, and when. Raises UnknownNameError for a rule that the
+    book does not have.
+    """
+    known = rule_ids()
+    if rule not in known:
+        raise unknown_part("rule", rule, known)
+    tell("rates of every chip and workload")
+    tables = tables_of(case.spec)
+    view = case.spec.views[-1]
+    paths = []
+    for without in ("", rule):
+        tell(f"plan without {without}" if without else "plan with every rule")
+        base = outlook(case.spec, view, tables, Options(), without=without)
+        paths.append(compute_by_month(solve_outlook(base, tables, _variant(case, variant)), tables))
+    months = month_list(case.spec)
+    return [
+        {"month": m, "with": float(a), "without": float(b), "taken": 0.0 if b <= 0 else float(1.0 - a / b)}
+        for m, a, b in zip(months, *paths, strict=True)
+    ]
 
 
 def rows(tests: Sequence[Test]) -> list[Row]:

@@ -159,8 +159,8 @@ def variants_of(spec: CaseSpec, options: Options) -> tuple[Variant, ...]:
     return tuple(spec.variants) or (Variant(id=BASE, title="the budgets as stated", budgets={}),)
 
 
-def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options) -> Outlook:
-    """Return what a view knows: lines with rates, rulings, bills, futures; no plans yet."""
+def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options, *, without: str = "") -> Outlook:
+    """Return what a view knows: lines with rates, rulings (a rule left out if asked), bills, futures; no plans yet."""
     known = as_known(spec, view)
     months = month_list(known)
     every = lines_of(known, dict(tables.names))
@@ -169,7 +169,7 @@ def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options) -> Out
     left_out = tuple((x.id, "no rate of its chip is known for any workload") for x in every if x.chip not in rated)
     n = options.scenarios or known.risk.scenarios
     bills = bills_of(known, lines, tables)
-    ruled = screening(known, view, every, tables.chips, months)
+    ruled = screening(known, view, every, tables.chips, months, without=without)
     keep = [i for i, x in enumerate(every) if x.chip in rated]
     ruled = replace(ruled, arrive=ruled.arrive[keep], run=ruled.run[keep])
     probe = grid_of(known, view, lines, bills=bills, arrive=ruled.arrive, run=ruled.run, tokens=run_tokens(known))

@@ -75,18 +75,21 @@ def _gap(published: str, effective: str) -> dt.timedelta:
 
 
 @cache
-def known_rules(known_to: str) -> Rulebook:
-    """Return the rule book without the rules that were not known on a day; what only they ended goes on."""
+def known_rules(known_to: str, without: str = "") -> Rulebook:
+    """Return the rule book without the rules that were not known on a day; what only they ended goes on.
+
+    ``without`` leaves one more rule out, for the question what that rule does.
+    """
     from suanli.controls import load_rulebook
 
     book = load_rulebook()
     rules = {}
     for name, rule in book.rules.items():
         data = dict(rule.data)
-        if not is_known(data, known_to):
+        if not is_known(data, known_to) or name == without:
             continue
         over = data.get("superseded")
-        if over and not is_known(book.rules[over["by"]].data, known_to):
+        if over and (over["by"] == without or not is_known(book.rules[over["by"]].data, known_to)):
             data["superseded"] = None
         data["stays"] = [s for s in data.get("stays", ()) if s["from"] <= known_to]
         rules[name] = replace(rule, data=data)
@@ -146,10 +149,19 @@ def _user(spec: CaseSpec, line: Line) -> Party:
 
 
 def screening(
-    spec: CaseSpec, view: View, lines: Sequence[Line], chips: Mapping[str, Chip], months: Sequence[str]
+    spec: CaseSpec,
+    view: View,
+    lines: Sequence[Line],
+    chips: Mapping[str, Chip],
+    months: Sequence[str],
+    *,
+    without: str = "",
 ) -> Screening:
-    """Return the rulings of a view: a month counts where its first and last day do; conditions as the case states."""
-    book = known_rules(view.known_to.isoformat())
+    """Return the rulings of a view: a month counts where its first and last day do; conditions as the case states.
+
+    ``without`` names a rule to leave out, for the question what that rule does.
+    """
+    book = known_rules(view.known_to.isoformat(), without)
     shape = (len(lines), len(months))
     arrive, run = np.ones(shape, dtype=bool), np.ones(shape, dtype=bool)
     out: list[Screened] = []
