@@ -210,7 +210,8 @@ def draw_one(folder: Path, whole: Design, rows: Sequence[Beside]) -> None:
 
 def draw_search(folder: Path, found: Search, limits: Limits, rows: Sequence[Beside]) -> None:
     from suanli.catalog import chip
-    from suanli.design import FIELD, NODE_NM, front_chart, plane_chart
+    from suanli.design import FIELD, front_chart, plane_chart
+    from suanli.design import table as table_of
     from suanli.reports import INK, MUTED
 
     best = found.front[0]
@@ -218,7 +219,7 @@ def draw_search(folder: Path, found: Search, limits: Limits, rows: Sequence[Besi
     charts = {"front": front_chart(found, muted=MUTED)}
     if limits.place is not None:
         known = [chip(name) for name in (*FIELD, "h100-sxm", "l20")]
-        memory, nm = best.spec.memory, NODE_NM[best.spec.node]
+        memory, nm = best.spec.memory, table_of()[f"{best.spec.node}.nm"].value
         charts["plane"] = plane_chart(found.judged, known, place=limits.place, memory=memory, node_nm=nm, ink=INK)
     _save(folder, charts)
 

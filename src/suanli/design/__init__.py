@@ -19,7 +19,7 @@ from suanli.design._process import MEMORIES, NODES, Constants, calibrated, memor
 from suanli.design._rules import ACTS, Place, rulings, worst
 from suanli.design._schedule import Schedule
 from suanli.design._score import JobRate, activity_of, job_rate
-from suanli.design._search import NODE_NM, OBJECTIVES, Limits
+from suanli.design._search import OBJECTIVES, Limits
 from suanli.design._space import AXES, Axis, Space
 from suanli.design._spec import SERDES, DesignSpec, macs, peak, take, total_processing
 from suanli.design._terms import BuildTerms, Stage, build_terms
@@ -31,7 +31,6 @@ __all__ = [
     "FIELD",
     "MEMORIES",
     "NODES",
-    "NODE_NM",
     "OBJECTIVES",
     "SCALES",
     "SERDES",

@@ -15,18 +15,6 @@ from suanli.errors import InputError
 from suanli.estimates import Array
 from suanli.kinds import BITS
 
-SPEED_STEPS: Mapping[str, float] = {
-    "N16": -1.0, "N12": -0.8, "S8": -0.4, "N7": 0.0, "N7P": 0.2, "N6": 0.1, "N5": 1.0, "N4": 1.1, "N3": 2.0,
-    "SN2": -0.3,
-}  # fmt: skip
-"""Full nodes from N7: how often clock.gain applies."""
-
-ACTIVE_WAY = 12e-3
-"""Metres that a byte from memory travels on a die, on average: about half the edge of a large die."""
-
-REUSE = 3.0
-"""Bytes that shared SRAM delivers for each byte of external memory bandwidth under a matrix load."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
@@ -48,7 +36,7 @@ DESIGN_LOAD = Activity()
 
 def voltage(spec: DesignSpec, clock: Array, c: Constants) -> Array:
     """Return the supply voltage over nominal at ``clock``: linear, held between floor and ceiling."""
-    nominal = c[f"clock.nominal.{spec.style}"] * (1.0 + c["clock.gain"]) ** SPEED_STEPS[spec.node]
+    nominal = c[f"clock.nominal.{spec.style}"] * c[f"{spec.node}.speed"]
     line = 1.0 - c["voltage.slope"] + c["voltage.slope"] * clock / nominal
     out: Array = np.clip(line, c["voltage.floor"], c["voltage.ceiling"])
     return out
@@ -105,12 +93,13 @@ def power_blocks(
     device = 0.0 if memory == "none" else c[f"energy.{memory}"]
     idle = c["hbm.idle"] * spec.array("memory_sites") * dies if memory.startswith("hbm") else np.zeros(spec.shape)
     host = 0.0 if spec.host == "none" else c["energy.pcie"] * _host_rate(spec) * 0.3 * dies
+    # energy.noc is stated per mm of way.
+    on_die = c["energy.reuse"] * (c["energy.sram.shared"] + c["energy.noc"] * c["energy.way"] * 1e3)
     return {
         "mac": rate * mac_energy(spec, name, c) * square * _share(activity.matrix, c["tdp.activity"]),
         "vector": 0.5 * vector_peak(spec) * c["energy.vector"] * scale * square
         * _share(activity.vector, c["tdp.vector"]),
-        "shared SRAM and network": REUSE * bandwidth * (c["energy.sram.shared"] + c["energy.noc"] * ACTIVE_WAY * 1e3)
-        * scale * square,
+        "shared SRAM and network": bandwidth * on_die * scale * square,
         "memory": bandwidth * device + idle,
         "links": 2.0 * links * lane + 2.0 * spec.array("d2d") * dies * c["energy.d2d"] * 0.5,
         "host link": host * np.ones(spec.shape),

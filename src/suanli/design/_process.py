@@ -31,6 +31,8 @@ _UNITS: Mapping[str, tuple[str, float]] = {
     "W/mm2": ("W/m2", 1e6),
     "GHz": ("Hz", 1e9),
     "GB/s": ("B/s", 1e9),
+    "MB": ("B", 1e6),
+    "KiB": ("B", 2.0**10),
     "MiB": ("B", 2.0**20),
     "GiB": ("B", 2.0**30),
     "USD": ("USD", 1.0),
@@ -48,7 +50,7 @@ MEMORIES: tuple[str, ...] = (
 )  # fmt: skip
 """Memory technologies: a site is an HBM stack or a 32-bit channel of GDDR or LPDDR."""
 
-_FILES = ("area", "nodes", "power", "memory", "cost")
+_FILES = ("area", "nodes", "power", "memory", "cost", "priors")
 _NODE_ALIASES: Mapping[str, str] = {"SMIC N+2": "SN2", "N+2": "SN2", "N7+": "N7P", "4N": "N4", "5NM": "N5", "7NM": "N7"}
 
 

@@ -16,7 +16,7 @@ from suanli.design._evaluate import VOLUME
 from suanli.design._jobs import Job
 from suanli.design._money import owned
 from suanli.design._power import memory_bandwidth, power_blocks
-from suanli.design._process import Constants
+from suanli.design._process import Constants, table
 from suanli.design._rules import FIGURES, ORDER, Grid, Place, grid, groups_of
 from suanli.design._score import index_of, screened_rate
 from suanli.design._spec import NUMBERS, DesignSpec, total_processing
@@ -26,9 +26,6 @@ OBJECTIVES: tuple[str, ...] = ("per_usd", "per_watt", "per_mm2")
 """What a search makes large: work for a USD of ownership, a watt, a mm² of logic die."""
 
 CHUNK = 32_768
-NODE_NM: Mapping[str, float] = {
-    "N16": 16, "N12": 12, "S8": 8, "N7": 7, "N7P": 7, "N6": 6, "N5": 5, "N4": 4, "N3": 3, "SN2": 7,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +138,7 @@ def _grid(place: Place, spec: DesignSpec) -> Grid:
     return grid(
         place,
         memory=spec.memory,
-        node_nm=NODE_NM[spec.node],
+        node_nm=table()[f"{spec.node}.nm"].value,
         designer=spec.designer_country,
     )
 

@@ -8,19 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from suanli.design import Activity, Constants, DesignSpec, calibrated, die_areas, mids, power_parts
+from suanli.design import Activity, Constants, DesignSpec, calibrated, die_areas, mids, power_parts, table
 from suanli.errors import InputError
 from suanli.estimates import Array
 from suanli.scoring._ppa_rows import logic_die, number, spec_of
-
-ENVELOPE = 0.5
-"""Weight of the power envelope against the load in the logarithm of a published power."""
-
-DENSITY_TOP: Mapping[str, float] = {
-    "N16": 28.9e12, "N12": 33.8e12, "S8": 61.2e12, "N7": 91.2e12, "N7P": 108e12, "N6": 107e12, "SN2": 89e12,
-    "N5": 138e12, "N4": 143e12, "N3": 216e12,
-}  # fmt: skip
-"""Logic transistors a m² that foundries state or WikiChip computes for a node: the naive baseline's only figure."""
 
 
 def predicted(spec: DesignSpec, multipliers: Mapping[str, Any], *, node: str = "") -> tuple[Array, Array]:
@@ -38,7 +29,8 @@ def predicted(spec: DesignSpec, multipliers: Mapping[str, Any], *, node: str = "
     envelope = area * spec.array("dies") * c["tdp.density.linked" if kind == "linked" else "tdp.density.alone"]
     if kind == "card":
         load, envelope = load * c["tdp.card"], envelope * c["tdp.card"]
-    power = load ** (1.0 - ENVELOPE) * envelope**ENVELOPE
+    weight = c["envelope.weight"]
+    power = load ** (1.0 - weight) * envelope**weight
     die = logic_die(spec, node)
     if die is not spec:
         area = np.sum(np.broadcast_arrays(*die_areas(die, c).values()), axis=0)
@@ -65,7 +57,7 @@ def naive_area(row: Mapping[str, Any], spec: DesignSpec, share: float) -> float 
     count = number(row, "transistors_1e9")
     if count is None:
         return None
-    return count * 1e9 / (share * DENSITY_TOP[spec.node]) / float(np.ravel(spec.dies)[0]) / 1e-6
+    return count * 1e9 / (share * table()[f"{spec.node}.density_top"].value) / float(np.ravel(spec.dies)[0]) / 1e-6
 
 
 def naive_power(row: Mapping[str, Any], watts_per_tflop: float) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from suanli.design import SERDES, DesignSpec
+from suanli.design import SERDES, DesignSpec, table
 from suanli.errors import InputError
 
 MB, KB = 1e6, 1e3
@@ -37,15 +37,11 @@ _NODES: tuple[tuple[str, str], ...] = (
     (r"n5|(?<!\d)5 ?nm", "N5"),
     (r"n7|(?<!\d)7 ?nm|7lpp", "N7"),
 )
-_PRIOR_CLOCK = {"array": 1.4e9, "gpu": 1.6e9}
-_PRIOR_VECTOR = {"array": 0.03, "gpu": 0.0625}  # fp32 vector peak over fp16 matrix peak
-_PRIOR_SPARE = {
-    "array": 1.0,
-    "gpu": 1.08,
-}  # cores made over cores sold: GH100 144/132, MI300X XCD 40/38, ASICs mostly all
-# Where a row says how much memory lies on the die, cores are taken to be spared at half that rate (in the logarithm):
-# memory slices are few and coarse, cores many.
-_PRIOR_SRAM = {"array": 0.6e6, "gpu": 0.15e6}  # bytes a fp16 TFLOP/s where nothing is said
+
+
+def _prior(name: str) -> float:
+    """Return what a chip is taken to have where its row says nothing."""
+    return table()[f"prior.{name}"].value
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +178,16 @@ def spec_of(row: Mapping[str, Any]) -> DesignSpec:
     """Return the design that ``row`` describes, per die. Raises InputError where too little is stated to size it."""
     style = style_of(row)
     dies = max(1.0, number(row, "n_logic_dies") or 1.0)
-    clock = (number(row, "clock_mhz") or 0.0) * 1e6 or _PRIOR_CLOCK[style]
+    clock = (number(row, "clock_mhz") or 0.0) * 1e6 or _prior(f"clock.{style}")
     wide, narrow = _macs(row, clock)
     flops = 2.0 * (wide or narrow / 2.0) * clock
     stored = memories(str(row.get("sram_detail") or ""), number(row, "sram_mb_total"), style)
-    spare = math.sqrt(stored.made) if stored.made > 1.0 else _PRIOR_SPARE[style]
+    # Where a row says how much memory lies on the die, cores are taken to be spared at half that rate (in the
+    # logarithm): memory slices are few and coarse, cores many.
+    spare = math.sqrt(stored.made) if stored.made > 1.0 else _prior(f"spare.{style}")
     cores = max(1.0, round(_cores(stored, style, wide or narrow, dies) * spare))
     vector = number(row, "vector_fp32_tflops")
-    lanes = (vector * 1e12 if vector is not None else _PRIOR_VECTOR[style] * flops) / (2.0 * clock)
+    lanes = (vector * 1e12 if vector is not None else _prior(f"vector.{style}") * flops) / (2.0 * clock)
     local, shared, cache, registers = _stored(stored, number(row, "sram_mb_total"), style, flops)
     if style == "gpu" and not registers:
         registers = _gpu_registers(stored, lanes)
@@ -260,7 +258,7 @@ def _stored(stored: Memories, total: float | None, style: str, flops: float) -> 
     local, shared, cache, registers = stored.local, stored.shared, stored.cache, stored.registers
     rest = stored.unknown
     if total is None and not (local or shared or cache or registers):
-        rest = _PRIOR_SRAM[style] * flops / 1e12
+        rest = _prior(f"sram.{style}") * flops / 1e12
     if style == "gpu":
         return local + 0.5 * rest, shared, cache + 0.5 * rest, registers
     return local + 0.5 * rest, shared + 0.5 * rest, cache, registers
@@ -268,7 +266,7 @@ def _stored(stored: Memories, total: float | None, style: str, flops: float) -> 
 
 def _gpu_registers(stored: Memories, lanes: float) -> float:
     """Return the register files (B) of a GPU: 256 KiB a multiprocessor, which has 64 to 128 lanes."""
-    return (stored.cores or lanes / 96.0) * 256.0 * 1024.0
+    return (stored.cores or lanes / _prior("lanes")) * _prior("register_file")
 
 
 def _links(row: Mapping[str, Any]) -> tuple[float, float, bool]:
