@@ -69,6 +69,17 @@ def test_train_prints_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         assert word in out
 
 
+def test_pools_add_up_and_power_has_its_carbon(capsys: pytest.CaptureFixture[str]) -> None:
+    data = json.loads(call(capsys, *RUN, "--with", "a100-80-sxm=16", "--region", "Malaysia", "--json=-"))
+    run = data["run"]
+    assert set(run["batch_shares"]) == {"h100-sxm", "a100-80-sxm"}
+    assert sum(run["batch_shares"].values()) == pytest.approx(1.0)
+    assert data["choices"][0]["tokens_per_s"] < run["joint_tokens_per_s"]
+    assert run["joint_seconds"] < run["seconds"]
+    assert run["metered_j"] > run["energy_j"]
+    assert 0.3 < run["co2_kg"] / (run["metered_j"] / 3.6e6) < 1.0  # kg a kWh of a grid on coal and gas
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -80,6 +91,7 @@ def test_train_prints_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         ((*RUN, "--start", "soon"), "start: 'soon' is not a date"),
         ((*RUN, "--deadline", "-3 day"), "is not after the start"),
         ((*RUN, "--scale-out", "9 kg"), "wrong kind of unit"),
+        ((*RUN, "--with", "h100"), "write CHIP=N"),
     ],
 )
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str) -> None:

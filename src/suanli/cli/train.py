@@ -51,6 +51,11 @@ def train(
     cp: Annotated[int | None, typer.Option(help="Fix the context-parallel degree.")] = None,
     ep: Annotated[int | None, typer.Option(help="Fix the expert-parallel degree.")] = None,
     micro_batch: Annotated[int | None, typer.Option("--micro-batch", help="Fix the micro-batch in sequences.")] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="CHIP=N", help="A second pool that takes a share of each batch (repeatable)."),
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Where the power comes from, such as Malaysia: for CO2.")] = None,
     top: Annotated[int, typer.Option(help="How many strategies to show.", min=1)] = 5,
     use_all: Annotated[
         bool, typer.Option("--exact/--about", help="Use exactly N chips and this batch, or as many as degrees allow.")
@@ -86,6 +91,9 @@ def train(
         ranking = search(setting, top=top, pins=pins, exact=use_all, progress=tick)
     amount = parse(tokens, "") if tokens else (found_model.training_tokens or 20.0 * _weights(ranking.best))
     run = _run(ranking.best, chip, amount, start=start, deadline=deadline, year=year)
+    run |= _carbon(run["energy_j"], region, year)
+    if beside:
+        run |= _mixed(ranking, beside, amount, run["goodput"])
     _show(out, ranking, run)
     if trace is not None:
         from suanli.files import write_json
@@ -172,6 +180,38 @@ def _run(
         "cost_high_usd": None if rent is None or rent.high is None else rent.high * hours,
         "cost_source": None if rent is None else rent.source.ref,
     }
+
+
+def _carbon(energy: float | None, region: str | None, year: int) -> dict[str, Any]:
+    """Return the energy at the meter (J) and its CO2 (kg) in ``region``; None where unknown."""
+    from suanli import economics
+
+    if region is None or energy is None:
+        return {"region": region, "metered_j": None, "co2_kg": None}
+    hall = economics.pue(region, year)
+    metered = energy * (hall.value if hall else 1.0)
+    carbon = economics.carbon(metered, region, year)
+    return {"region": region, "metered_j": metered, "co2_kg": None if carbon is None else float(carbon.max())}
+
+
+def _mixed(ranking: Ranking, beside: list[str], tokens: float, share: float) -> dict[str, Any]:
+    """Return the joint pace with other pools, each at its own best strategy, by data-parallel shares."""
+    from dataclasses import replace
+
+    from suanli import catalog
+    from suanli.training import joint_rate, search, site_of
+
+    rates = {ranking.setting.site.chip.id: ranking.best.tokens_per_s}
+    for text in beside:
+        name, _, count = text.partition("=")
+        if not count.isdigit() or int(count) < 1:
+            raise InputError(f"--with '{text}': write CHIP=N with a whole number of chips")
+        other = catalog.chip(name)
+        where = replace(ranking.setting, site=site_of(other), n_chips=int(count))
+        rates[other.id] = rates.get(other.id, 0.0) + search(where, top=1, exact=False).best.tokens_per_s
+    pace = joint_rate(list(rates.values()))
+    shares = {chip: rate / sum(rates.values()) for chip, rate in rates.items()}
+    return {"joint_tokens_per_s": pace, "batch_shares": shares, "joint_seconds": tokens / pace / share}
 
 
 def _chance(best: Step, ratio: float) -> float:
@@ -276,6 +316,14 @@ def _show_run(out: Console, best: Step, run: Mapping[str, Any]) -> None:
             cost += f" ({show_money(run['cost_low_usd'], 'USD')} to {show_money(run['cost_high_usd'], 'USD')})"
         cost += " at rent"
     out.print(f"{energy}; {cost}")
+    if run["co2_kg"] is not None:
+        metered = f"{run['metered_j'] / 3.6e12:,.2f} GWh"
+        out.print(f"{metered} at the meter in {run['region']}: {run['co2_kg'] / 1e3:,.0f} t CO2")
+    if "joint_seconds" in run:
+        shares = ", ".join(f"{chip} {100 * share:.0f} %" for chip, share in run["batch_shares"].items())
+        out.print(
+            f"together {run['joint_tokens_per_s']:,.0f} tokens/s, {show(run['joint_seconds'], 's')}; batch: {shares}"
+        )
 
 
 def _show_flags(out: Console, best: Step) -> None:

@@ -61,9 +61,13 @@ def facts(model: Model) -> Facts:
     if model.experts is not None:
         moe_layers = len(range(model.experts.first_layer, model.n_layers, max(1, model.experts.every)))
     latent = model.latent
-    windowed = 0.0
+    window, windowed = float(model.window), 0.0
     if model.window:
         windowed = 1.0 - 1.0 / model.full_every if model.full_every else 1.0
+    elif model.linear is not None:
+        # A linear-attention layer's state costs what looking back over as many tokens as it has rows would.
+        window = float(model.linear.k_dim * model.linear.v_dim / max(1, model.head_dim))
+        windowed = 1.0 - 1.0 / model.linear.full_every
     values = {
         "hidden": model.hidden,
         "heads": model.n_heads,
@@ -85,7 +89,7 @@ def facts(model: Model) -> Facts:
         "moe_ffn": model.experts.ffn_hidden if model.experts else 0,
         "shared_ffn": model.experts.n_shared * model.experts.shared_ffn_hidden if model.experts else 0,
         "mtp_layers": model.mtp_layers,
-        "window": model.window,
+        "window": window,
         "windowed": windowed,
         "parallel_block": model.parallel_block,
     }
