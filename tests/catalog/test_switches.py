@@ -58,6 +58,8 @@ def test_usual_spellings(text: str, expected: str) -> None:
 def test_an_unknown_switch_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'tomahawk5'"):
         switch("tomahwk5")
+    with pytest.raises(UnknownNameError, match="did you mean 'tomahawk5'"):
+        switch("tomahawk-55")
     with pytest.raises(UnknownNameError, match="suanli switches list"):
         switch("zzzzzz")
 

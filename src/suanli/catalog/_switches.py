@@ -27,7 +27,9 @@ def switch(name: str) -> Switch:
     same = [i for i, texts in spelled.items() if wanted in texts]
     starting = [i for i, texts in spelled.items() if wanted and texts[0].startswith(wanted)]
     inside = [i for i, texts in spelled.items() if len(wanted) >= SHORTEST and wanted in texts[1]]
-    holding = sorted((i for i, texts in spelled.items() if texts[0] in wanted), key=lambda i: -len(i))[:1]
+    # "tomahawk 55" is no Tomahawk 5: an id inside longer text does not end amid a number
+    named = (i for i, texts in spelled.items() if re.search(rf"{texts[0]}(?![0-9])", wanted))
+    holding = sorted(named, key=lambda i: -len(i))[:1]
     for found in (same, starting, inside, holding):
         if len(found) == 1:
             return known[found[0]]
