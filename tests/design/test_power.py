@@ -46,7 +46,7 @@ def test_hbm_takes_the_energy_that_is_published() -> None:
 def test_a_cap_lowers_the_clock_until_it_holds() -> None:
     spec = DesignSpec(cores=np.array([32.0, 64.0, 128.0]), rows=64, cols=64, clock=1.8e9)
     areas = die_areas(spec, mids())
-    clock = capped_clock(spec, areas, mids(), 300.0)
+    clock = capped_clock(spec, areas, mids(), cap=300.0)
     parts = power_parts(replace(spec, clock=clock), areas, mids())
     used = np.sum(np.broadcast_arrays(*parts.values()), axis=0)
     assert np.all(used <= 300.0 * 1.001)

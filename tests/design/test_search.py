@@ -164,9 +164,9 @@ def test_binding_and_sensitivities_speak_of_the_design(ruled: Search) -> None:
     for held in binding(best, RULE):
         assert held.value >= 0.97 * held.limit
     base = {j.name: job_rate(chip("a100-80-sxm"), j).rate for j in JOBS}
-    again = judge(best.spec, JOBS, base, RULE)
+    again = judge(best.spec, JOBS, base=base, limits=RULE)
     assert again.objectives == best.objectives
-    moved = {m.name: m for m in sensitivities(best, JOBS, RULE, base)}
+    moved = {m.name: m for m in sensitivities(best, JOBS, limits=RULE, base=base)}
     assert moved["memory_sites"].more["per_usd"] != 0.0
     assert max(abs(v) for m in moved.values() for v in m.more.values()) < 0.5
     told = doubts(best.spec)

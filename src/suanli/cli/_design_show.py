@@ -95,7 +95,7 @@ def show_doubts(out: Console, f: Found, jobs: Sequence[Job], limits: Limits, obj
     """Print what moves the best design and what its cost is unsure of; return both as data."""
     from suanli.design import base_rates, doubts, sensitivities
 
-    moved = sensitivities(f, jobs, limits, base_rates(jobs))
+    moved = sensitivities(f, jobs, limits=limits, base=base_rates(jobs))
     unsure = doubts(f.spec)
     lines = []
     for m in sorted(moved, key=lambda m: -max(abs(m.more[objective]), abs(m.less[objective]))):

@@ -69,7 +69,7 @@ class Moved:
     breaks_less: bool
 
 
-def sensitivities(found: Found, jobs: Sequence[Job], limits: Limits, base: Mapping[str, float]) -> tuple[Moved, ...]:
+def sensitivities(found: Found, jobs: Sequence[Job], *, limits: Limits, base: Mapping[str, float]) -> tuple[Moved, ...]:
     """Return how each number of the spec moves the objectives at a tenth more and less, by the screening figures."""
     c = standard()
     names = [n for n in AXES if n != "rows" and float(np.ravel(getattr(found.spec, n))[0]) > 0.0]
@@ -78,7 +78,7 @@ def sensitivities(found: Found, jobs: Sequence[Job], limits: Limits, base: Mappi
         factors[i, 1 + 2 * i], factors[i, 2 + 2 * i] = 1.1, 0.9
     changed = {n: float(np.ravel(getattr(found.spec, n))[0]) * factors[i] for i, n in enumerate(names)}
     spec = replace(found.spec, **changed)
-    figures = figures_of(spec, jobs, base, limits, c)
+    figures = figures_of(spec, jobs, base=base, limits=limits, c=c)
     bad = penalty(spec, figures, limits, c) > 0.0
     change = {o: figures[o] / figures[o][0] - 1.0 for o in OBJECTIVES}
     return tuple(

@@ -130,7 +130,7 @@ def evaluate(
     areas = die_blocks(spec, c)
     clock = spec.array("clock")
     if spec.power_cap is not None:
-        clock = capped_clock(spec, areas, c, spec.power_cap, activity=activity)
+        clock = capped_clock(spec, areas, c, cap=spec.power_cap, activity=activity)
         spec = replace(spec, clock=np.maximum(clock, 1e6))
     die = total(areas)
     watts = power_blocks(spec, areas, c, activity=activity)

@@ -149,7 +149,7 @@ def _draw(
     pool: list[tuple[DesignSpec, dict[str, Array]]] = []
     done = kept = 0
     for spec in draws(space, space.kinds(year, c), candidates, chunk=CHUNK, seed=seed):
-        found = screened(spec, jobs, base, limits, c, lost)
+        found = screened(spec, jobs, base=base, limits=limits, c=c, lost=lost)
         done += spec.shape[0]
         if found is not None:
             passed, figures = found
@@ -184,7 +184,7 @@ def _best(pool: Sequence[tuple[DesignSpec, Mapping[str, Array]]], n: int) -> lis
 
 
 def judge(
-    spec: DesignSpec, jobs: Sequence[Job], base: Mapping[str, float], limits: Limits, *, refined: bool = False
+    spec: DesignSpec, jobs: Sequence[Job], *, base: Mapping[str, float], limits: Limits, refined: bool = False
 ) -> Found:
     """Return ``spec`` judged in full: silicon's rates, ownership, rulings."""
     found = evaluate(spec, volume=limits.volume, intervals=False)
@@ -209,7 +209,7 @@ def _judge(
 ) -> list[Found]:  # fmt: skip
     out = []
     for i, spec in enumerate(specs):
-        out.append(judge(spec, jobs, base, limits, refined=refined))
+        out.append(judge(spec, jobs, base=base, limits=limits, refined=refined))
         if progress is not None:
             progress("refine" if refined else "judge", i + 1, len(specs))
     return out

@@ -118,7 +118,7 @@ def _host_rate(spec: DesignSpec) -> Array:
 
 
 def capped_clock(
-    spec: DesignSpec, areas: Mapping[str, Array], c: Constants, cap: Any, *, activity: Activity = DESIGN_LOAD
+    spec: DesignSpec, areas: Mapping[str, Array], c: Constants, *, cap: Any, activity: Activity = DESIGN_LOAD
 ) -> Array:
     """Return the highest clock (Hz), at most the spec's, at which the package stays within ``cap`` (W).
 

@@ -71,7 +71,7 @@ def _loss(
 
     def loss(x: Array) -> Array:
         spec = spec_at(space, kind, dict(zip(axes, x.reshape(len(axes), -1), strict=True)))
-        figures = figures_of(spec, jobs, base, limits, c)
+        figures = figures_of(spec, jobs, base=base, limits=limits, c=c)
         bad = penalty(spec, figures, limits, c)
         return np.where(bad > 0.0, 1.0 + bad, -np.log1p(figures[objective] / scale))
 

@@ -42,7 +42,7 @@ class Limits:
 
 
 def figures_of(
-    spec: DesignSpec, jobs: Sequence[Job], base: Mapping[str, float], limits: Limits, c: Constants
+    spec: DesignSpec, jobs: Sequence[Job], *, base: Mapping[str, float], limits: Limits, c: Constants
 ) -> dict[str, Array]:
     """Return the figures of every candidate: area, power, money, rule figures, rates, index and objectives."""
     areas = die_blocks(spec, c)
@@ -87,7 +87,13 @@ def _money_figures(
 
 
 def screened(
-    spec: DesignSpec, jobs: Sequence[Job], base: Mapping[str, float], limits: Limits, c: Constants, lost: dict[str, int]
+    spec: DesignSpec,
+    jobs: Sequence[Job],
+    *,
+    base: Mapping[str, float],
+    limits: Limits,
+    c: Constants,
+    lost: dict[str, int],
 ) -> tuple[DesignSpec, dict[str, Array]] | None:
     """Return the candidates of ``spec`` that keep every limit, with their figures; ``lost`` counts the others."""
     areas = die_blocks(spec, c)
@@ -111,7 +117,7 @@ def screened(
     if not ok.any():
         return None
     kept = select(spec, np.flatnonzero(ok))
-    figures = figures_of(kept, jobs, base, limits, c)
+    figures = figures_of(kept, jobs, base=base, limits=limits, c=c)
     good = (figures["index"] > 0.0) & (figures["price"] <= limits.price)
     good &= figures["nre"] + limits.volume * figures["price"] <= limits.budget
     lost["no work or too dear"] = lost.get("no work or too dear", 0) + int(np.sum(~good))
