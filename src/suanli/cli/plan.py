@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -68,13 +70,13 @@ def plan(
     )
     folder = out if out is not None else Path("results") / loaded.name
     fleet.check_writable(folder)
-    with _Progress() as progress:
-        found = fleet.solve(loaded, options=asked, progress=progress.tell)
-        swings = fleet.tornado(found, most=tornado, tell=lambda text: progress.tell(text, 0.96)) if tornado else ()
+    with _progress() as tell:
+        found = fleet.solve(loaded, options=asked, progress=tell)
+        swings = fleet.tornado(found, most=tornado, tell=lambda text: tell(text, 0.96)) if tornado else ()
         if lots:
-            progress.tell("whole lots", 0.965)
+            tell("whole lots", 0.965)
         whole = fleet.whole_lots(found.main, seconds=lots) if lots else None
-        progress.tell("report and tables", 0.97)
+        tell("report and tables", 0.97)
         body = fleet.write_plan(found, folder, finish=_report, export=export, swings=swings, lots=whole)
     from suanli.cli._plan_summary import summary
 
@@ -114,28 +116,18 @@ def _diff(folders: list[str], json_path: str | None) -> None:
     emit_json(json_path, body)
 
 
-class _Progress:
-    """A bar on standard error while the plan is made."""
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on standard error while the plan is made; yields what tells it (text, share done)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=1.0)
 
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True),
-            transient=True,
-        )  # fmt: skip
-        self._task: Any = None
+        def tell(text: str, share: float) -> None:
+            done = max(share, bar.tasks[0].completed)  # the bar never goes back
+            bar.update(task, description=text[:48].ljust(48), completed=done)
 
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        self._task = self._bar.add_task("reading", total=1.0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def tell(self, text: str, share: float) -> None:
-        """Show what is being done; the bar never goes back."""
-        done = max(share, self._bar.tasks[0].completed)
-        self._bar.update(self._task, description=text[:48].ljust(48), completed=done)
+        yield tell

@@ -68,7 +68,7 @@ def _one(
     view = views_of(case.spec, options)[0]
     wanted = _variant(case, variant)
     then = outlook(case.spec, view, tables, options)
-    mine = solve_outlook(then, tables, wanted)
+    mine = solve_outlook(then, wanted)
     mean = deterministic(mine.grid, then.rates, then.futures, then.shares)
     tell(f"what happened after {day}")
     last = case.spec.views[-1]
@@ -149,7 +149,7 @@ def effect_of_rule(
     for without in ("", rule):
         tell(f"plan without {without}" if without else "plan with every rule")
         base = outlook(case.spec, view, tables, Options(), without=without)
-        paths.append(compute_by_month(solve_outlook(base, tables, _variant(case, variant)), tables))
+        paths.append(compute_by_month(solve_outlook(base, _variant(case, variant)), tables))
     months = month_list(case.spec)
     return [
         {"month": m, "with": float(a), "without": float(b), "taken": 0.0 if b <= 0 else float(1.0 - a / b)}

@@ -89,7 +89,7 @@ def grid_of(
     months = month_list(spec)
     pots = tuple(p.id for p in spec.pots)
     years, year = np.unique([int(m[:4]) for m in months], return_inverse=True)
-    start = months_of(spec, view, months)
+    start = months_of(view, months)
     projects = project_arrays(spec, months, pots, view)
     price, chip_price, fabric_price, rent = price_arrays(spec, lines, months, bills)
     draw, energy = energy_arrays(spec, lines, months, bills)
@@ -143,7 +143,7 @@ def grid_of(
         projects=projects,
         project_of=np.array([_project(x, [p.name for p in projects]) for x in lines], dtype=np.int64),
         wafers=np.array([wafers_of(x) for x in lines]),
-        supplier_cap=supplier_caps(spec, months, start),
+        supplier_cap=supplier_caps(spec, months),
         foundry_cap={f.id: f.wafers.si * (1.0 - f.phones.si) * f.buyer_share.si for f in spec.foundries},
         cvar=(spec.risk.cvar_weight.si, spec.risk.cvar_tail.si),
     )
@@ -221,9 +221,8 @@ def wafers_of(line: Line) -> float:
     return offer.wafers.dies_per_chip / (offer.wafers.dies_per_wafer.si * offer.wafers.yield_share.si)
 
 
-def supplier_caps(spec: CaseSpec, months: Sequence[str], start: int) -> Mapping[str, Array]:
+def supplier_caps(spec: CaseSpec, months: Sequence[str]) -> Mapping[str, Array]:
     """Return thousand chips a month that this buyer can get from each supplier with a stated output."""
-    del start
     out: dict[str, Array] = {}
     for s in spec.suppliers:
         if s.capacity:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.fleet._costs import short_cost
 from suanli.fleet._inputs import offer_inputs, part_inputs
 from suanli.fleet._needs import rebuilt
 from suanli.fleet._plan import Outlook, Plan
@@ -295,11 +294,6 @@ def cost_parts(solved: Solved) -> dict[str, Array]:
         held[columns] = x[columns]
         out[name] = np.asarray(p.costs @ held)
     return out
-
-
-def unserved_cost(solved: Solved, w: int) -> Array:
-    """Return [T]: discounted MUSD a month of leaving one service's largest demand unserved."""
-    return short_cost(solved.program.setting, w)
 
 
 def _by_year(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[float, float, float]]:

@@ -165,9 +165,8 @@ class Bills:
     unit_usd: Array
 
 
-def months_of(spec: CaseSpec, view: View, months: Sequence[str]) -> int:
+def months_of(view: View, months: Sequence[str]) -> int:
     """Return the index of the first month in which the view decides."""
-    del spec
     return ordinal(view.orders_from) - ordinal(months[0])
 
 

@@ -44,7 +44,7 @@ def _one(spec: CaseSpec, tables: Tables, estimate: Estimate) -> Rebuilt:
     else:
         run = next(r for r in spec.runs if r.id == estimate.of)
         found = {c: _run_figure(spec, tables, run, estimate, c) for c in chips if (run.id, c) in tables.train}
-        swings = _run_swings(spec, run, estimate, found[chips[0]]) if chips[0] in found else ()
+        swings = _run_swings(run, estimate, found[chips[0]]) if chips[0] in found else ()
     others = tuple(found[c] for c in chips[1:] if c in found)
     return Rebuilt(estimate=estimate, figure=found.get(chips[0]), others=others, swings=tuple(swings))
 
@@ -147,8 +147,7 @@ def _again(tables: Tables, service: Service, name: str, value: float, chip: str)
     return float(row["requests_per_s_per_chip"]) if row["fits"] and row["requests_per_s_per_chip"] else None
 
 
-def _run_swings(spec: CaseSpec, run: Run, estimate: Estimate, figure: Figure) -> list[Row]:
-    del spec
+def _run_swings(run: Run, estimate: Estimate, figure: Figure) -> list[Row]:
     rows = []
     scaled: dict[str, tuple[Fig | None, Callable[[float], float]]] = {
         "tokens": (run.tokens if isinstance(run.tokens, Fig) else None, lambda x: x),

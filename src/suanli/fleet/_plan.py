@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from suanli.errors import InputError
-from suanli.fleet._build import as_known, grid_of, shares_of, view_of
+from suanli.fleet._build import as_known, grid_of, shares_of
 from suanli.fleet._case import Case
 from suanli.fleet._engines import Tables, bills_of, rates_of, run_tokens, tables_of
 from suanli.fleet._figure import month_of, ordinal
@@ -90,52 +91,46 @@ def solve(case: Case, *, options: Options | None = None, progress: Progress = la
     Raises InfeasibleError that names colliding limits, InputError for options that name nothing in the case.
     """
     asked = options or Options()
-    clock = _Clock()
-    views = views_of(case.spec, asked)
-    variants = variants_of(case.spec, asked)
+    seconds: dict[str, float] = {}
+    views, variants = views_of(case.spec, asked), variants_of(case.spec, asked)
     progress("rates of every chip and workload", 0.02)
-    tables = tables_of(case.spec, lambda text: progress(text, 0.05))
-    clock.lap("engine tables")
+    with _timed(seconds, "engine tables"):
+        tables = tables_of(case.spec, lambda text: progress(text, 0.05))
     outlooks = []
     for i, view in enumerate(views):
         progress(f"rulings {view.title}", 0.35 + 0.05 * i)
-        base = outlook(case.spec, view, tables, asked)
-        clock.lap("rulings and futures")
+        with _timed(seconds, "rulings and futures"):
+            base = outlook(case.spec, view, tables, asked)
         plans = {}
         for variant in variants:
             progress(f"plan {view.title}, {variant.id}", 0.4 + 0.1 * i)
-            plans[variant.id] = solve_outlook(base, tables, variant)
-        clock.lap("plans")
+            with _timed(seconds, "plans"):
+                plans[variant.id] = solve_outlook(base, variant)
         outlooks.append(replace(base, plans=plans))
     first = outlooks[0]
     main = first.plans[variants[0].id]
-    progress("the plan on expected values", 0.6)
-    mean_plan = deterministic(main.grid, first.rates, first.futures, first.shares)
-    value = worth(main, first.rates, first.futures, first.shares, mean_plan, lambda text: progress(text, 0.7))
-    clock.lap("worth of planning")
+    with _timed(seconds, "worth of planning"):
+        progress("the plan on expected values", 0.6)
+        mean_plan = deterministic(main.grid, first.rates, first.futures, first.shares)
+        value = worth(main, first.rates, first.futures, first.shares, mean_plan, lambda text: progress(text, 0.7))
     progress("fresh futures", 0.85)
-    tried = _trial(first, main, mean_plan, asked)
-    clock.lap("fresh futures")
+    with _timed(seconds, "fresh futures"):
+        tried = _trial(first, main, mean_plan, asked)
     progress("near-optimal alternatives", 0.95)
-    near = alternatives(main, slack=asked.slack) if asked.explain else ()
-    clock.lap("alternatives")
+    with _timed(seconds, "alternatives"):
+        near = alternatives(main, slack=asked.slack) if asked.explain else ()
     return Plan(
         case=case, options=asked, tables=tables, outlooks=tuple(outlooks), variants=variants, mean_plan=mean_plan,
-        worth=value, trial=tried, alternatives=near, seconds=dict(clock.laps),
+        worth=value, trial=tried, alternatives=near, seconds=seconds,
     )  # fmt: skip
 
 
-class _Clock:
-    """Seconds spent in each part of a run."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
-        self._last = now
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the seconds that a part of a run takes to ``seconds``."""
+    start = time.perf_counter()
+    yield
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def views_of(spec: CaseSpec, options: Options) -> tuple[View, ...]:
@@ -201,9 +196,8 @@ def grid_for(base: Outlook, variant: Variant | None) -> Grid:
     )  # fmt: skip
 
 
-def solve_outlook(base: Outlook, tables: Tables, variant: Variant | None) -> Solved:
+def solve_outlook(base: Outlook, variant: Variant | None) -> Solved:
     """Return the plan of an outlook under one reading of the budgets."""
-    del tables
     return solve_plan(grid_for(base, variant), base.rates, base.futures, base.shares)
 
 
@@ -213,14 +207,3 @@ def _trial(first: Outlook, main: Solved, mean_plan: Solved, asked: Options) -> T
     months = month_list(first.spec)
     drawn = fresh(first.spec, first.view, first.lines, months, n=asked.fresh, seed=asked.seed)
     return trial(main, first.rates, first.shares, mean_plan, drawn)
-
-
-def view_named(plan: Plan, name: str) -> Outlook:
-    """Return the outlook of a view by its id. Raises UnknownNameError."""
-    wanted = view_of(plan.case.spec, name)
-    return next(o for o in plan.outlooks if o.view.id == wanted.id)
-
-
-def titles(outlooks: Sequence[Outlook]) -> list[str]:
-    """Return the titles of outlooks in order."""
-    return [o.view.title for o in outlooks]

@@ -119,13 +119,6 @@ def fixed_to(p: Program, columns: Ints, values: Array) -> Program:
     return replace(p, lower=lower, upper=upper)
 
 
-def first_stage(p: Program) -> Ints:
-    """Return the columns decided before the future shows: orders, power, projects."""
-    c = p.setting.columns
-    every = np.concatenate([c.order.ravel(), c.power.ravel(), c.project.ravel()])
-    return np.asarray(every[every != ABSENT], dtype=np.int64)
-
-
 # ------------------------------------------------------------------------------------------------------------ columns
 
 

@@ -14,7 +14,6 @@ from suanli.fleet._grid import Grid, Rates
 from suanli.fleet._program import (
     Answer,
     Program,
-    first_stage,
     fixed_to,
     hand_over,
     objective,
@@ -315,8 +314,3 @@ def _with_goal(p: Program, start: Answer, goal: Array, most: float, seconds: flo
 
 def _tail_weight(p: Program) -> float:
     return p.setting.grid.cvar[0] if p.setting.columns.tail.size else 0.0
-
-
-def held_columns(p: Program) -> NDArray[np.int64]:
-    """Return the columns that are decided before the future shows."""
-    return first_stage(p)
