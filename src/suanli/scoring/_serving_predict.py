@@ -40,7 +40,7 @@ _GUESSED = 1.2  # factor on the interval where the precision is a default
 _HIDDEN = 1.15  # where a model has layers for speculative decoding and the run does not say whether it used them
 _POOLED = 1.2  # where framework or chip family have no runs of their own
 
-KNEE = 0.95  # MLPerf server runs go to this share of the greatest rate within limits: beyond it only queues grow
+KNEE = 0.99  # MLPerf server runs go to this share of the greatest rate within limits: beyond it only queues grow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
