@@ -97,10 +97,18 @@ def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
         chip = catalog.chip(_text(row, "chip"))
     except SuanliError as error:
         raise UnscorableError(str(error)) from error
+    if not chip.memory_bandwidth or not {"bf16", "fp16"} & chip.peak.keys():
+        raise UnscorableError(f"chip '{chip.id}' states no 16-bit rate or no memory bandwidth")
     model = _model(row, notes)
     missing: list[str] = []
     sharding = _text(row, "sharding")
-    era = era_for(vendor=chip.vendor, year=year, sharding=sharding, text=f"{title} {_text(row, 'source_ref')} {notes}")
+    era = era_for(
+        vendor=chip.vendor,
+        year=year,
+        sharding=sharding,
+        text=f"{title} {_text(row, 'source_ref')} {notes}",
+        own=f"{_text(row, 'model_name')} {notes}",
+    )
     n_chips = _need(row, "n_chips")
     degrees = _degrees(row, model, n_chips, missing)
     seq = _need(row, "seq_len")

@@ -92,20 +92,22 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"mindspeed|modellink|pangu|\bcann\b", "mindspeed"),
     (r"primus", "primus"),
     (r"\bnemo\b|megatron-bridge|mlperf", "nemo"),
+    (r"deepseek-v3 technical|dualpipe", "megascale"),
     (r"llm-foundry|mosaic|\bfsdp\b", "fsdp"),
     (r"deepspeed|neox|bigscience", "deepspeed"),
 )
 
 
-def era_for(*, vendor: str, year: int, sharding: str = "", text: str = "") -> Era:
+def era_for(*, vendor: str, year: int, sharding: str = "", text: str = "", own: str = "") -> Era:
     """Return the era that a run most likely belongs to, from what is said of it, its chip's vendor and its year.
 
-    Names of frameworks in ``text`` count first, then the vendor (Google: XLA, Huawei: MindSpeed, AMD: Primus), then
-    ZeRO-3 (FSDP or DeepSpeed), then Megatron's generation by year.
+    ``own`` is what is said of this run alone. Names of frameworks in ``text`` count first, then the vendor (Google:
+    XLA, Huawei: MindSpeed, AMD: Primus), then ZeRO-3 (FSDP or DeepSpeed), then Megatron's generation by year.
     """
     low = text.casefold()
     found = next((name for pattern, name in _WORDS if re.search(pattern, low)), "")
-    if found == "megascale" and "baseline" in low:
+    alone = own.casefold()
+    if found == "megascale" and ("baseline" in low or ("megatron" in alone and "megascale" not in alone)):
         return era(_megatron(year - 1))  # the paper's own baseline is Megatron-LM of the year before
     by_vendor = {"google": "xla", "huawei": "mindspeed", "amd": "primus"}
     name = by_vendor.get(vendor.casefold(), found) or found
@@ -116,7 +118,7 @@ def era_for(*, vendor: str, year: int, sharding: str = "", text: str = "") -> Er
         recent = {"fsdp": "fsdp2" if year >= 2024 else "fsdp1"}
         name = recent.get(name, ("deepspeed-2021" if year < 2023 else "fsdp1") if whole else "megatron-deepspeed")
     elif name == "mindspeed":
-        name = "mindspeed-legacy" if year <= 2024 else "mindspeed"
+        name = "mindspeed-legacy" if year <= 2024 and "mcore" not in low else "mindspeed"
     elif name in {"", "nemo"}:
         name = _megatron(year)
     return era(name)

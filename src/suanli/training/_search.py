@@ -151,21 +151,9 @@ def search_space(
     try:
         for start in range(0, n, _BLOCK):
             rows = slice(start, min(n, start + _BLOCK))
-            block = rows_of(prepared, rows)
-            full = (*of.shape, rows.stop - start)
-            some = np.broadcast_to(valid(block.strategies), full)
-            held = np.where(some, total_memory(block), np.inf).reshape(of.n_switches, -1)
-            size += int(np.count_nonzero(some))
-            least_switch[rows] = np.argmin(held, axis=0)
-            least[rows] = np.min(held, axis=0)
-            inside = held <= room
-            fitting += int(np.count_nonzero(inside))
-            alive = np.flatnonzero(least[rows] <= room)
-            if alive.size:
-                times = np.broadcast_to(step_time(rows_of(block, alive), parameters), (*of.shape, alive.size))
-                times = np.where(inside[:, alive], times.reshape(of.n_switches, -1), np.inf)
-                switch[start + alive] = np.argmin(times, axis=0)
-                seconds[start + alive] = np.min(times, axis=0)
+            some, fit, best = _block(rows_of(prepared, rows), of, parameters, room)
+            size, fitting = size + some, fitting + fit
+            seconds[rows], switch[rows], least[rows], least_switch[rows] = best
             done = rows.stop
             if progress is not None:
                 progress(done / n)
@@ -183,6 +171,27 @@ def search_space(
         fitting=fitting,
         done=done / n,
     )
+
+
+def _block(
+    block: Prepared, of: Space, parameters: Parameters, room: float
+) -> tuple[int, int, tuple[Array, NDArray[np.intp], Array, NDArray[np.intp]]]:
+    """Return of a block of layouts (strategies, fitting ones, (least seconds, its switch, least bytes, its switch)).
+
+    Memory first: layouts of which nothing fits are not timed.
+    """
+    n = block.batch.size
+    some = np.broadcast_to(valid(block.strategies), (*of.shape, n))
+    held = np.where(some, total_memory(block), np.inf).reshape(of.n_switches, n)
+    least, least_switch = np.min(held, axis=0), np.argmin(held, axis=0)
+    inside = held <= room
+    seconds, switch = np.full(n, np.inf), np.zeros(n, dtype=np.intp)
+    alive = np.flatnonzero(least <= room)
+    if alive.size:
+        times = np.broadcast_to(step_time(rows_of(block, alive), parameters), (*of.shape, alive.size))
+        times = np.where(inside[:, alive], times.reshape(of.n_switches, -1), np.inf)
+        seconds[alive], switch[alive] = np.min(times, axis=0), np.argmin(times, axis=0)
+    return int(np.count_nonzero(some)), int(np.count_nonzero(inside)), (seconds, switch, least, least_switch)
 
 
 def chosen(found: Found, layout: NDArray[np.intp], switch: NDArray[np.intp]) -> Prepared:

@@ -46,14 +46,18 @@ def take_units(units: Units, index: NDArray[np.intp]) -> Units:
 
 
 def operator_format(chip: Chip, precision: str) -> str:
-    """Return the format that matrix products run in on ``chip`` for a training precision such as "bf16" or "mxfp8"."""
-    name = {"mxfp8": "fp8", "fp8": "fp8", "nvfp4": "nvfp4", "mxfp4": "mxfp4", "fp4": "fp4"}.get(precision, precision)
-    rate = {"nvfp4": "fp4", "mxfp4": "fp4"}.get(name, name)
-    if rate in chip.peak:
-        return name
-    if rate == "fp4" and "fp8" in chip.peak:
+    """Return the format that matrix products run in on ``chip`` for a training precision such as "bf16" or "mxfp8".
+
+    A narrow format that the chip lacks runs in the next wider one it has; names that say none mean 16 bits.
+    """
+    low = precision.casefold()
+    half = half_format(chip)
+    if "fp4" in low and "fp4" in chip.peak:
+        return "mxfp4" if "mxfp4" in low else "nvfp4"
+    if ("fp4" in low or "fp8" in low) and "fp8" in chip.peak:
         return "fp8"
-    return half_format(chip) if rate in {"fp8", "fp4", "bf16", "fp16"} else name
+    wide = next((f for f in ("fp32", "tf32") if low == f and f in chip.peak), None)
+    return wide or half
 
 
 def half_format(chip: Chip) -> str:
