@@ -136,6 +136,10 @@ def diff(
     chip: Annotated[
         list[str] | None, typer.Option("--chip", metavar="CHIP", help="Compare these chips only; default: all.")
     ] = None,
+    case: Annotated[
+        str | None,
+        typer.Option("--case", metavar="CASE", help="Compare the offers of a case too (folder or name)."),
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Print rules that began and ended, and the chips and places whose ruling is another, with the rule behind it."""
@@ -146,7 +150,8 @@ def diff(
     chips = [catalog.chip(name) for name in chip] if chip else catalog.chips()
     with out.status("Screening the catalogue on both days ..."):
         found = compare(first, second, chips, ruleset=ruleset, rulebook=load_rulebook(rules))
-    emit_json(json_path, _difference(found))
+    offers = _offers(case, first, second, ruleset)
+    emit_json(json_path, {**_difference(found), "offers": offers})
     for title, side in (("began", found.began), ("ended", found.ended)):
         out.print(
             table(
@@ -168,7 +173,22 @@ def diff(
     turned = Counter(c.groups for c in found.changed if c.groups[0] != c.groups[1])
     for (old, new), n in sorted(turned.items()):
         out.print(f"{n} went from {old} to {new}")
+    if case:
+        out.print()
+        lines = [(o["line"], o["act"], o["before"], o["after"], ", ".join(o["rules"])) for o in offers]
+        title = f"{len(lines)} rulings on offers of {case} changed"
+        out.print(table(title, ("offer and site", "act", "before", "after", "why"), lines))
     out.print("\nNot legal advice.", style="italic")
+
+
+def _offers(case: str | None, first: str, second: str, ruleset: str) -> list[dict[str, Any]]:
+    """Return the lines of a case whose ruling is another, as plain data; none without a case."""
+    if case is None:
+        return []
+    from suanli import fleet
+
+    spec = fleet.load_case(case).spec
+    return [asdict(o) for o in fleet.ruling_changes(spec, first, second, ruleset=ruleset)]
 
 
 def _some(names: list[str]) -> str:
