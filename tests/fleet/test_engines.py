@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from suanli import fleet
-from suanli.fleet._engines import ServeRate, Tables, TrainRate, chips_of, segments, tables_of
+from suanli.fleet._engines import ServeRate, Tables, TrainRate, bills_of, chips_of, segments, tables_of
+from suanli.fleet._lines import lines_of
 from suanli.fleet._needs import rebuilt
 
 SMALL = Path(__file__).parent / "data" / "small"
@@ -40,6 +41,20 @@ def test_designed_chips_are_chips_like_any_other() -> None:
     chip = chips[names["design:bytedance-5nm"]]
     assert chip.peak["bf16"] > 0
     assert chip.id in designs
+
+
+def test_the_asic_is_filled_from_the_cost_model() -> None:
+    spec = fleet.load_case("bytedance-2025").spec
+    chips, names, designs = chips_of(spec)
+    tables = Tables(chips=chips, names=names, serve={}, train={}, unfit=(), designs=designs)
+    lines = [x for x in lines_of(spec, names) if x.offer is not None and x.offer.build is not None]
+    bills = bills_of(spec, lines, tables)
+    made = next(iter(designs.values()))
+    assert bills.unit_usd[0] == pytest.approx(float(made.cost.value[0]) * 1.6)  # the margin that the case states
+    assert 4_000 <= bills.unit_usd[0] <= 12_000  # P-TPU-own: what a partner-made ASIC costs its buyer
+    dies = 1.0 / bills.wafers[0]
+    assert 0 < dies < float(made.gross_dies[0])
+    assert bills.fabric_usd[0] > 0
 
 
 def test_trendforce_count_from_given_rates() -> None:

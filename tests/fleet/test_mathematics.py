@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from suanli.fleet._grid import Project
 from suanli.fleet._lines import Line
 from suanli.fleet._program import program, scenario_cost, solve_program
 from suanli.fleet._scenarios import select
@@ -115,6 +116,24 @@ def test_what_rulings_forbid_is_no_variable() -> None:
     pool = next(i for i, x in enumerate(grid.pools) if 1 in x.lines)
     alone = grid.pools[pool].lines == (1,)
     assert not alone or (q.setting.columns.use[:, pool, :, 6:] == -1).all()
+
+
+def test_chips_of_ones_own_need_their_project() -> None:
+    grid, rates, futures, shares = made(12, 2, 3, 2)
+    mine = [j for j, x in enumerate(grid.lines) if x.chip == "chip0"]
+    owner, wafers, price = np.full(grid.J, -1), np.zeros(grid.J), grid.price.copy()
+    owner[mine], wafers[mine], price[mine] = 0, 0.02, price[mine] / 10.0
+    cheap = Project(name="own", cost=1.0, spent_before=0.0, pot=None, start=0, volume=0, wafers=40.0)
+    changed = replace(grid, projects=(cheap,), project_of=owner, wafers=wafers, price=price, chip_price=price)
+    solved = solve_plan(changed, rates, futures, shares)
+    orders = decision(solved).order[mine].sum(axis=0)
+    assert solved.projects == (True,)
+    assert set(solved.tried) == {(False,), (True,)}
+    assert orders.max() == pytest.approx(40.0 * 50 / 1e3)  # 40 wafers of 50 chips a month, in thousands
+    dear = replace(changed, projects=(replace(cheap, cost=1e6),))
+    dropped = solve_plan(dear, rates, futures, shares)
+    assert dropped.projects == (False,)
+    assert decision(dropped).order[mine].sum() == pytest.approx(0.0, abs=1e-9)
 
 
 def test_tail_weight_lowers_the_tail() -> None:

@@ -131,7 +131,7 @@ def _money(main: Body, since: int) -> Table:
 
 
 def _usd(value: float | None) -> str:
-    return "unlimited" if value is None else show_money(max(value, 0.0) if abs(value) < 1.0 else value, "USD")
+    return "unlimited" if value is None else show_money(0.0 if abs(value) < 1.0 else value, "USD")
 
 
 def _unit_costs(body: Body) -> Table:

@@ -42,6 +42,8 @@ def budget_variant(spec: CaseSpec, asked: Sequence[str]) -> Variant:
 def diff(a: Path, b: Path) -> dict[str, Any]:
     """Return what two plans differ in: every figure that both or one of them has, the largest relative change first.
 
+    The main plan of each is called "plan", whatever its view and budget are called.
+
     Raises InputError for a folder without a plan.
     """
     left, right = _figures(a), _figures(b)
@@ -61,7 +63,9 @@ def diff(a: Path, b: Path) -> dict[str, Any]:
 def _figures(path: Path) -> dict[str, Any]:
     file = path / "plan.json" if path.is_dir() else path
     try:
-        figures = json.loads(read_text(file))["provenance"]["figures"]
+        body = json.loads(read_text(file))
+        figures = body["provenance"]["figures"]
+        main = f"{body['main']['view']}.{body['main']['variant']}."
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{file}: is no plan.json that 'suanli plan' wrote") from error
-    return dict(figures)
+    return {f"plan.{key.removeprefix(main)}" if key.startswith(main) else key: f for key, f in figures.items()}

@@ -142,7 +142,7 @@ def grid_of(
         options=options(spec, months, pots),
         projects=projects,
         project_of=np.array([_project(x, [p.name for p in projects]) for x in lines], dtype=np.int64),
-        wafers=np.array([wafers_of(x) for x in lines]),
+        wafers=np.array([wafers_of(x) for x in lines]) + bills.wafers,
         supplier_cap=supplier_caps(spec, months),
         foundry_cap={f.id: f.wafers.si * (1.0 - f.phones.si) * f.buyer_share.si for f in spec.foundries},
         cvar=(spec.risk.cvar_weight.si, spec.risk.cvar_tail.si),

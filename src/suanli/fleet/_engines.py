@@ -263,7 +263,7 @@ def bills_of(spec: CaseSpec, lines: Sequence[Line], tables: Tables) -> Bills:
 
     choices = {f.id: f for f in spec.fabrics}
     builds = {b.id: b for b in spec.builds}
-    fabric_usd, fabric_w, chip_w, unit = (np.zeros(len(lines)) for _ in range(4))
+    fabric_usd, fabric_w, chip_w, unit, wafers = (np.zeros(len(lines)) for _ in range(5))
     for j, line in enumerate(lines):
         chip = tables.chips[line.chip]
         item = line.offer if line.offer is not None else line.stock
@@ -280,8 +280,10 @@ def bills_of(spec: CaseSpec, lines: Sequence[Line], tables: Tables) -> Bills:
             fabric_usd[j] = (bill.price_usd or 0.0) / choice.pool
             fabric_w[j] = (bill.power_w or 0.0) / choice.pool
         if line.offer.build is not None:
-            unit[j] = unit_price(tables.designs[line.chip], builds[line.offer.build].margin)
-    return Bills(fabric_usd=fabric_usd, fabric_w=fabric_w, chip_w=chip_w, unit_usd=unit)
+            made = tables.designs[line.chip]
+            unit[j] = unit_price(made, builds[line.offer.build].margin)
+            wafers[j] = float(made.spec.array("dies")[0] / (made.gross_dies[0] * made.yields["sold"][0]))
+    return Bills(fabric_usd=fabric_usd, fabric_w=fabric_w, chip_w=chip_w, unit_usd=unit, wafers=wafers)
 
 
 def unit_price(made: Design, margin: Any) -> float:

@@ -157,12 +157,16 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bills:
-    """What a line's chips cost beside their list price: USD per chip of fabric, W per chip at the server."""
+    """What a line's chips need beside their list price, per chip: fabric in USD and W, server power in W.
+
+    For chips of one's own ``unit_usd`` is what one costs and ``wafers`` what it takes of the project's starts.
+    """
 
     fabric_usd: Array
     fabric_w: Array
     chip_w: Array
     unit_usd: Array
+    wafers: Array
 
 
 def months_of(view: View, months: Sequence[str]) -> int:
