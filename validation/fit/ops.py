@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 DATA = Path(__file__).parents[1] / "data" / "ops"
 OUT = Path(__file__).parents[2] / "src" / "suanli" / "catalog" / "data" / "fitted" / "ops.json"
 
-_MOST = 600  # rows of one piece of work that take part
+_MOST = 700  # rows of one piece of work that take part
 _LEAST_SPREAD, _WIDEST = 0.04, 0.6
 _UNKNOWN = 0.35  # spread on a new chip of a law measured on one chip alone
 

@@ -148,6 +148,7 @@ def _work(
         vector=scored * idle / unit.exp_rate,
         power=energy_time(unit, 2.0 * batch * heads * pairs * width, BITS[form.rate]),
         roofline=np.maximum(2.0 * batch * heads * pairs * width / peak_rate(chip, form.rate), size / unit.bandwidth),
+        flop=2.0 * batch * heads * pairs * width,
         launch=1e3 / unit.clock,
         features=_features(unit, q_len, reach, batch * groups, packed, width, waves, split, size, again),
     )
@@ -232,6 +233,7 @@ def mla_module_work(
         power=core.power + energy_time(unit, 2.0 * tokens * numbers, BITS[products.rate]),
         roofline=core.roofline
         + np.maximum(2.0 * tokens * numbers / peak_rate(chip, products.rate), size / unit.bandwidth),
+        flop=core.flop + 2.0 * tokens * numbers,
         launch=core.launch,
         features=core.features,
     )

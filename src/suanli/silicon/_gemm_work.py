@@ -32,6 +32,7 @@ def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: 
         vector=np.zeros_like(size),
         power=energy_time(unit, 2.0 * batch * m * n * k, BITS[form.rate]),
         roofline=np.maximum(2.0 * batch * m * n * k / peak_rate(chip, form.rate), size / unit.bandwidth),
+        flop=2.0 * batch * m * n * k,
         launch=1e3 / unit.clock,
         features={
             "m": np.log2(np.minimum(m, 65536.0)) / 5.0 - 1.4,

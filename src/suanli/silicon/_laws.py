@@ -32,7 +32,8 @@ class Work:
     ``compute``: tiles in waves at the format's peak; ``memory``: bytes beyond the cache at the memory's bandwidth;
     ``cache``: all bytes at the last cache's rate; ``vector``: exponentials and other work beside the matrix units;
     ``power``: the energy of the multiplications over the chip's power limit, which lowers clocks in sustained work;
-    ``roofline``: the longer of true FLOP at peak and all bytes at the memory's bandwidth; ``launch``: 1,000 cycles.
+    ``roofline``: the longer of true FLOP at peak and all bytes at the memory's bandwidth; ``flop``: true
+    FLOP; ``launch``: 1,000 cycles.
     """
 
     compute: Array
@@ -41,6 +42,7 @@ class Work:
     vector: Array
     power: Array
     roofline: Array
+    flop: Array
     launch: float
     features: Mapping[str, Array]
 
@@ -109,6 +111,7 @@ class Measured:
 
     law: Law
     parts: Mapping[str, Array]
+    flop: Array
 
     @property
     def seconds(self) -> Array:
@@ -130,4 +133,4 @@ class Measured:
 
 def measure(law: Law, work: Work) -> Measured:
     """Return the operators in ``work`` under ``law``."""
-    return Measured(law, parts_of(law, work))
+    return Measured(law, parts_of(law, work), work.flop)

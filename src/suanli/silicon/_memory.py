@@ -92,6 +92,7 @@ def streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) ->
         vector=flop / vector,
         power=np.zeros_like(size),
         roofline=size / unit.bandwidth,
+        flop=flop,
         launch=1e3 / unit.clock,
         features={"size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 1.0)},
     )

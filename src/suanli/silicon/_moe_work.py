@@ -100,6 +100,7 @@ def moe_work(
         vector=np.zeros_like(size),
         power=energy_time(unit, 2.0 * rows * matrices * hidden * width, BITS[form.rate]),
         roofline=np.maximum(2.0 * rows * matrices * hidden * width / peak_rate(chip, form.rate), size / unit.bandwidth),
+        flop=2.0 * rows * matrices * hidden * width,
         launch=1e3 / unit.clock,
         features={
             "each": np.log2(np.clip(each, 1.0, 16384.0)) / 4.0 - 1.5,

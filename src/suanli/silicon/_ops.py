@@ -22,6 +22,9 @@ from suanli.workloads import KINDS, Ops
 Array = NDArray[np.float64]
 
 
+_MORE = 1.5  # below this, FLOP differ by how edges are counted, not by passes
+
+
 @dataclass(frozen=True, slots=True)
 class OpsTime:
     """Seconds of each row of an operator table, all of its runs together, with the 10th and 90th percentile.
@@ -57,10 +60,18 @@ def ops_time(
         at = np.array([i for i, other in enumerate(keys) if other == key])
         kind, dtype, kv_dtype = KINDS[key[0]], key[1], key[2]
         found = _row_parts(chip, ops, at, kind, dtype, kv_dtype, skew=skew, cache=cache, parameters=parameters)
-        value[at] = ops.count[at] * found.seconds
+        value[at] = ops.count[at] * found.seconds * _passes(found, ops.flop[at], kind)
         spread[at], bound[at] = found.sigma, found.bound
     half = Z80 * spread
     return OpsTime(value, value * np.exp(-half), value * np.exp(half), tuple(PARTS[b] for b in bound))
+
+
+def _passes(found: Measured, flop: Array, kind: str) -> Array:
+    """Return how many times its shape's FLOP a row counts: a gradient of attention or experts is more than one pass."""
+    if not kind.startswith(("attention_", "mla_", "moe")):
+        return np.ones(len(flop))
+    times = flop / np.maximum(found.flop, 1.0)
+    return np.where(times > _MORE, times, 1.0)
 
 
 def _row_parts(
