@@ -64,6 +64,10 @@ def totals(variant: Variant, dtype: str) -> Totals:
     )  # fmt: skip
 
 
+Timed = tuple[Variant, float, float, float, str]
+"""A variant with the seconds of its pass, their 10th and 90th percentile, and what binds most."""
+
+
 @lru_cache(maxsize=512)
 def summed(job: Job, dtype: str) -> tuple[tuple[Variant, Totals], ...]:
     """Return the variants of ``job`` in ``dtype`` with their sums."""
@@ -150,13 +154,8 @@ def job_rate(chip: Chip, job: Job) -> JobRate:
     if not fitting:
         need, most = min(v.resident for v, _ in reached), max(v.group for v, _ in reached)
         return _none(job, f"needs {need / 1e9:.0f} GB a chip on {most} chips, the memory holds {memory / 1e9:.0f} GB")
-    timed: list[tuple[Variant, float, float, float, str]] = []
-    in_time: list[tuple[Variant, float, float, float, str]] = []
-    for variant in _ranked(chip, job, fitting, dtype):
-        timed.append((variant, *_pass_time(chip, variant)))
-        in_time = [t for t in timed if t[1] <= LIMIT[job.phase]]
-        if len(in_time) >= ENOUGH:
-            break
+    timed = _timed(chip, job, _predicted(chip, fitting, dtype))
+    in_time = [t for t in timed if t[1] <= LIMIT[job.phase]]
     if not in_time:
         return _none(job, f"fastest pass takes {min(t[1] for t in timed):.3g} s, the limit is {LIMIT[job.phase]:.3g} s")
     v, seconds, low, high, bound = max(in_time, key=lambda t: t[0].units / (t[1] * t[0].group))
@@ -179,21 +178,39 @@ def _none(job: Job, reason: str) -> JobRate:
     )  # fmt: skip
 
 
-def _ranked(chip: Chip, job: Job, fitting: Sequence[tuple[Variant, Totals]], dtype: str) -> list[Variant]:
-    """Return the variants in the order worth timing: by their rate in a roofline, those in time first."""
+def _predicted(chip: Chip, fitting: Sequence[tuple[Variant, Totals]], dtype: str) -> list[tuple[Variant, float]]:
+    """Return each variant with the seconds of its pass by a roofline."""
     narrow = chip.peak[dtype]
     wide = max(chip.peak.get("bf16", 0.0), chip.peak.get("fp16", 0.0)) or narrow
     links = (chip.scale_up_bandwidth or 1e6, chip.scale_out_bandwidth or 25e9)
     domain = chip.scale_up_domain or 8
-    scored = []
+    out = []
     for v, t in fitting:
         compute = t.narrow / narrow + t.wide / wide
         seconds = max(compute / MATRIX_SHARE, (t.bytes + t.lookups) / (chip.memory_bandwidth or 1e6) / MEMORY_SHARE)
         link = np.asarray(links[0] if v.group <= domain else links[1])
-        seconds += float(_exchange(v, link)) + t.n_ops * STEP_OVERHEAD
-        late = 1.0 if seconds <= LIMIT[job.phase] else 1e-3
-        scored.append((late * v.units / seconds / v.group, v))
-    return [v for _, v in sorted(scored, key=lambda s: -s[0])]
+        out.append((v, seconds + float(_exchange(v, link)) + t.n_ops * STEP_OVERHEAD))
+    return out
+
+
+def _timed(chip: Chip, job: Job, predicted: Sequence[tuple[Variant, float]]) -> list[Timed]:
+    """Return the variants worth timing, timed: those of highest rate that should be in time, until enough are.
+
+    What the roofline missed on the variants timed so far scales its seconds for the others.
+    """
+    left, limit, factor = list(predicted), LIMIT[job.phase], 1.0
+    out: list[Timed] = []
+    while left and sum(t[1] <= limit for t in out) < ENOUGH:
+        hopeful = [p for p in left if p[1] * factor <= limit]
+        if not hopeful and any(t[1] <= limit for t in out):
+            break
+        pick = max(hopeful, key=lambda p: p[0].units / p[1] / p[0].group) if hopeful else min(left, key=lambda p: p[1])
+        left.remove(pick)
+        out.append((pick[0], *_pass_time(chip, pick[0])))
+        factor = out[-1][1] / pick[1]
+        if not hopeful and out[-1][1] > limit:
+            break
+    return out
 
 
 def activity_of(chip: Chip, job: Job, rate: JobRate) -> Activity:
