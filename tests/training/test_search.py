@@ -180,6 +180,11 @@ def test_steps_of_a_search_are_those_of_one_strategy(ranking: Ranking) -> None:
         assert float(one.time.value[0]) == pytest.approx(want, rel=1e-12)
 
 
+@pytest.mark.parametrize(("n", "batch"), [(2048, 1024), (24576, 768), (1000, 1000), (7, 896)])
+def test_the_usual_batch_divides_over_the_chips(n: int, batch: int) -> None:
+    assert setting(n=n, seq_len=8192, global_batch=None).batch == batch
+
+
 def test_wide_domains_keep_tensor_parallelism_inside() -> None:
     rack = site_of(catalog.chip("gb200"), chips_per_node=4)
     assert rack.domain == 72

@@ -16,7 +16,7 @@ from suanli.training._strategy import Strategies
 Array = NDArray[np.float64]
 
 RESERVE = 2.5 * GIB
-"""Bytes that the driver, the communication library and fragmentation keep (estimated from public run logs)."""
+"""Bytes that the driver, the communication library and fragmentation keep (estimated)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

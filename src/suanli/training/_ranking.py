@@ -119,7 +119,7 @@ def setting_of(
     when = era(era_id) if era_id else era_for(vendor=chip.vendor, year=year)
     usual = 8192 if year >= 2024 else 4096
     seq = seq_len if seq_len is not None else min(model.max_seq or usual, usual)
-    batch = global_batch if global_batch is not None else max(1, round(when.batch_tokens / max(seq, 1)))
+    batch = global_batch if global_batch is not None else _usual_batch(when.batch_tokens / max(seq, 1), n_chips)
     for name, value in (("seq", seq), ("batch", batch)):
         if value < 1:
             raise InputError(f"{name}: {value} is below 1")
@@ -133,6 +133,14 @@ def setting_of(
         precision=precision or half_format(chip),
         era=when,
     )
+
+
+def _usual_batch(sequences: float, n_chips: int) -> int:
+    """Return the batch nearest to ``sequences`` that many degrees divide: the odd part of ``n_chips`` times 2^k."""
+    odd = n_chips // (n_chips & -n_chips)
+    if odd > sequences:
+        return max(1, round(sequences))
+    return int(odd * 2 ** max(0, round(np.log2(sequences / odd))))
 
 
 def step(setting: Setting, strategies: Strategies, *, parameters: Parameters | None = None) -> Step:

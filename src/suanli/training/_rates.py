@@ -125,7 +125,7 @@ def joint_rate(rates: Sequence[float], *, loss: float = 0.03) -> float:
     """Return tokens/s of pools of different chips that train one model by data-parallel shares.
 
     Each pool takes a share of the batch in proportion to its speed, so that rates add; ``loss`` is the part that
-    synchronising unlike pools costs (estimated; Sailor, SOSP 2025, and HetPipe report 2-10 %).
+    synchronising unlike pools costs (estimated).
     """
     total = float(np.sum(np.asarray(rates, dtype=np.float64)))
     return total if len(rates) < 2 else total * (1.0 - loss)
