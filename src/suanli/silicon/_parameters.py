@@ -112,6 +112,9 @@ def law_for(
 
 def law_of(stored: Stored, chip: Chip, weights: Mapping[str, float]) -> Law:
     """Return the ``stored`` law on ``chip`` with the shifts that ``weights`` names."""
+    if unit_of(chip).kind == "cpu":  # how shapes bend efficiency was measured on accelerators and tells nothing here
+        plain = {part: {"one": slopes["one"]} for part, slopes in stored.pooled.items() if "one" in slopes}
+        return Law(plain, stored.sharpness, _sigma(stored, chip))
     found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
     return Law(stored.pooled, stored.sharpness, _sigma(stored, chip)).shifted(found)
 
