@@ -123,10 +123,14 @@ def test_interval_widens_for_what_no_run_had() -> None:
     known = replace(
         PRIOR, kin={"nemo": 0.0}, family={"hopper": 0.0}, spread={"base": 0.08, "unseen": 0.1, "missing": 0.05}
     )
-    base = sigma_of(known, era_id="nemo-2025", family="hopper")
+    known = replace(known, chips=("h100-sxm",))
+    h100, h200, mi300x = (catalog.chip(name) for name in ("h100-sxm", "h200-sxm", "mi300x"))
+    base = sigma_of(known, era_id="nemo-2025", chip=h100)
     assert base == pytest.approx(0.08)
-    assert sigma_of(known, era_id="nemo-2025", family="new") == pytest.approx((0.08**2 + 0.1**2) ** 0.5)
-    assert sigma_of(known, era_id="nemo-2025", family="hopper", missing=["recompute"]) > base
+    wide = sigma_of(known, era_id="nemo-2025", chip=mi300x)
+    assert wide == pytest.approx((0.08**2 + 0.1**2) ** 0.5)
+    assert base < sigma_of(known, era_id="nemo-2025", chip=h200) < wide
+    assert sigma_of(known, era_id="nemo-2025", chip=h100, missing=["recompute"]) > base
 
 
 @pytest.mark.parametrize(

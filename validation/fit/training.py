@@ -151,13 +151,8 @@ def as_json(p: Parameters) -> dict[str, Any]:
     def short(d: Mapping[str, float]) -> dict[str, float]:
         return {k: float(f"{v:.5g}") for k, v in d.items()}
 
-    return {
-        "values": short(p.values),
-        "kin": short(p.kin),
-        "era": short(p.era),
-        "family": short(p.family),
-        "narrow": short(p.narrow),
-    }
+    effects = {kind: short(getattr(p, kind)) for kind in ("kin", "era", "family", "narrow")}
+    return {"values": short(p.values), **effects, "chips": list(p.chips)}
 
 
 def seen(data: Data, keep: NDArray[np.bool_], p: Parameters) -> Parameters:
@@ -173,6 +168,7 @@ def seen(data: Data, keep: NDArray[np.bool_], p: Parameters) -> Parameters:
         era=only(p.era, "era"),
         family=only(p.family, "family"),
         narrow=only(p.narrow, "narrow"),
+        chips=tuple(sorted({r.chip.id for r, k in zip(data.rows, keep, strict=True) if k})),
     )
 
 
@@ -186,7 +182,7 @@ def main(arguments: Sequence[str]) -> None:
     for _ in range(4):
         best = fit(data, everything, start=best, slope=slopes(data, best), rounds=4)
     slope = slopes(data, best)
-    final = unpack(best, names)
+    final = seen(data, everything, unpack(best, names))
     groups = sorted({r.title for r in data.rows})
     left_out: dict[str, Any] = {}
     held = np.full(len(data.rows), np.nan)

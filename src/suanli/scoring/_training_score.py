@@ -42,7 +42,7 @@ def scored_frame(
         predicted[mine] = predict(_only(parts, mine), p, len(rows))[mine]
         for i in np.flatnonzero(mine):
             row = rows[i]
-            general = sigma_of(p, era_id=row.era.id, family=row.chip.family, missing=row.missing)
+            general = sigma_of(p, era_id=row.era.id, chip=row.chip, missing=row.missing)
             sigma[i] = _own_spread(p, spread, known=bool(title)) if spread else general
     half = Z80 * sigma
     frame = pl.DataFrame(

@@ -42,6 +42,7 @@ class Parameters:
     family: Mapping[str, float] = field(default_factory=dict)
     narrow: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
+    chips: tuple[str, ...] = ()
 
 
 @cache
@@ -76,6 +77,7 @@ def parameters_of(data: Mapping[str, Any]) -> Parameters:
         era={k: float(v) for k, v in data.get("era", {}).items()},
         family={k: float(v) for k, v in data.get("family", {}).items()},
         narrow={k: float(v) for k, v in data.get("narrow", {}).items()},
+        chips=tuple(data.get("chips", ())),
         spread={**known.spread, **{k: float(v) for k, v in data.get("spread", {}).items()}},
     )
 
@@ -87,22 +89,27 @@ def fitted_parameters() -> Parameters:
     return parameters_of(fitted("training")["final"])
 
 
+_COUSIN = 0.6  # of the spread of an unseen family, for a new chip of a known one
+
 LIGHT: frozenset[str] = frozenset({"micro_batch", "sharding"})
 """Settings whose defaults cost little accuracy."""
 
 
-def sigma_of(p: Parameters, *, era_id: str, family: str, missing: Collection[str] = ()) -> float:
+def sigma_of(p: Parameters, *, era_id: str, chip: Chip, missing: Collection[str] = ()) -> float:
     """Return the standard deviation of the logarithm of measured over predicted step time.
 
-    Wider for an era or chip family that no fitted run had, and where the settings named in ``missing`` were defaulted:
-    those in LIGHT matter less than recomputation or degrees.
+    Wider for an era or chip family that no fitted run had, less so for a new chip of a known family, and where the
+    settings named in ``missing`` were defaulted: those in LIGHT matter less than recomputation or degrees.
     """
     s = p.spread
     variance = s["base"] ** 2
     if missing:
         variance += s.get("missing_light" if set(missing) <= LIGHT else "missing", 0.0) ** 2
-    if era(era_id).kin not in p.kin or family not in p.family:
-        variance += s.get("unseen", s["base"]) ** 2
+    unseen = s.get("unseen", s["base"])
+    if era(era_id).kin not in p.kin or chip.family not in p.family:
+        variance += unseen**2
+    elif chip.id not in p.chips:
+        variance += (_COUSIN * unseen) ** 2
     return float(variance**0.5)
 
 

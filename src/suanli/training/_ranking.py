@@ -181,7 +181,7 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
     parts = parts_of(prepared, parameters)
     seconds = step_time(prepared, parameters)
     first, last = (memory_of_stage(prepared, stage) for stage in ("first", "last"))
-    spread = sigma_of(parameters, era_id=setting.era.id, family=setting.site.chip.family)
+    spread = sigma_of(parameters, era_id=setting.era.id, chip=setting.site.chip)
     flop = float(model_flop(setting.facts, np.array([float(setting.seq)]))[0])
     peak = setting.site.chip.peak[half_format(setting.site.chip)]
     n = seconds.shape[0]
