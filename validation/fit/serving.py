@@ -83,10 +83,11 @@ BY_FRAMEWORK = (
     "varied",
     "group",
     "wait",
+    "cold",
     "interference",
 )
 BY_FAMILY = ("dense", "weights", "cache", "links", "bulk")
-SHIFT = 0.25  # prior log-standard deviation of a framework's or family's shift
+SHIFT = 0.2  # prior log-standard deviation of a framework's or family's shift
 WIDE_SHIFT = 0.4  # the same for habits that frameworks choose freely
 FREE = ("host", "front", "first", "arrive", "cohort", "varied", "group", "wait")
 STEP = 2e-3  # of the slopes
@@ -176,7 +177,7 @@ def targets(ready: Prepared) -> tuple[dict[str, Array], dict[str, Array]]:
         for m, value in c.measured.items():
             logs[m][i] = np.log(value)
     weight = np.array([_weight(c) for c in ready.cases])
-    return logs, {"ttft": 0.6 * weight, "tpot": 1.0 * weight, "output_rate": 1.0 * weight}
+    return logs, {"ttft": 0.85 * weight, "tpot": 1.0 * weight, "output_rate": 1.0 * weight}
 
 
 def _weight(case: Case) -> float:
