@@ -19,7 +19,7 @@ OUT = Path(__file__).parent / "data" / "ops"
 TABLES = ("*_gemm", "*_attention", "*_mla", "*_moe", "vidur_mlp_ops")
 _KEYS = ("chip", "op", "dtype", "kv_dtype", "gemm_dtype", "direction", "framework", "kernel_source")
 _DROPPED = ("source_file", "version", "model", "topology")
-_MOST = {"gemm": 1100, "attention": 1000, "moe": 1200, "mla": 500, "ops": 450}
+_MOST = {"gemm": 1100, "attention": 600, "moe": 700, "mla": 400, "ops": 450}
 _METADATA = {
     "vidur_mlp_ops": ("microsoft/vidur @7d47513363ec", "MIT"),
     "": ("aiconfigurator-core 0.12.0 (ai-dynamo/aiconfigurator)", "Apache-2.0"),

@@ -83,7 +83,11 @@ def main(arguments: Sequence[str]) -> None:
     files = [Path(a) for a in arguments if not a.startswith("--")] or sorted(DATA.glob("*.parquet"))
     bundles = read(files)
     target = next((Path(a.removeprefix("--out=")) for a in arguments if a.startswith("--out=")), OUT)
-    out: dict[str, Any] = json.loads(target.read_text(encoding="utf-8")) if only else _header(files)
+    out: dict[str, Any] = _header(files)
+    if only:
+        kept = json.loads(target.read_text(encoding="utf-8"))
+        kept["fitted_on"]["files"].update(out["fitted_on"]["files"])
+        out = kept
     for name in sorted(bundles):
         if only and not any(name.startswith(o) for o in only):
             continue
