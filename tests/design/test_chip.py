@@ -166,3 +166,10 @@ def test_figures_explain_area_cost_and_price_down_to_sources() -> None:
     assert all(r.source.ref for r in roots(price))
     with pytest.raises(InputError, match="not of 2"):
         cost_figure(evaluate(DesignSpec(cores=[8, 16])))
+
+
+def test_only_a_cache_of_measured_size_is_carried_over() -> None:
+    small, large = (evaluate(DesignSpec(shared_sram=mb * 2.0**20)).chip for mb in (32, 400))
+    assert small.l2_bytes == pytest.approx(32 * 2.0**20)
+    assert large.l2_bytes == pytest.approx(48 * 2.0**20)  # the knee of the area model
+    assert (large.sram_bytes or 0.0) - (small.sram_bytes or 0.0) == pytest.approx(368 * 2.0**20)

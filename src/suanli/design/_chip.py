@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from suanli.design._process import table
 from suanli.design._spec import active_share, peak, vector_peak
 from suanli.errors import InputError
 from suanli.kinds import Chip
@@ -18,6 +19,15 @@ FAMILY = {"array": "design-systolic", "gpu": "design-gpu"}
 """Families of designed chips: silicon applies the efficiencies pooled over its kind."""
 
 PROCESS = {"SN2": "SMIC N+2", "S8": "Samsung 8LPP", "N7P": "TSMC N7+"}
+
+
+def _measured_cache() -> float:
+    """Return the bytes of a shared cache up to which measured reuse is carried over to a design.
+
+    No efficiency is measured on the hundreds of megabytes that a design may hold: what exceeds the knee counts as
+    memory that software manages, in ``sram_bytes`` alone.
+    """
+    return table()["cache.knee"].value
 
 
 def to_chip(design: Design) -> Chip:
@@ -63,7 +73,7 @@ def chip_at(design: Design, index: int) -> Chip:
         clock_hz=one(design.clock),
         n_cores=round(cores * dies),
         sram_bytes=(sram + shared) * dies,
-        l2_bytes=shared * dies or None,
+        l2_bytes=min(shared, _measured_cache()) * dies or None,
         scale_up_kind="serdes" if lanes > out else "",
         scale_up_bandwidth=(lanes - out) * dies * one(spec.lane_rate) or None,
         scale_up_domain=spec.scale_up_domain if lanes > out else None,

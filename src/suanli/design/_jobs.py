@@ -203,7 +203,7 @@ def _pooled_bytes(model: Model, history: int) -> float:
 
 def with_stored_rows(variant: Variant, chip: Chip) -> Ops:
     """Return the operators of ``variant`` with the embedding rows that ``chip``'s SRAM holds not read from memory."""
-    hit = float(stored_share(np.asarray(0.8 * (chip.l2_bytes or chip.sram_bytes or 0.0)), variant.tables))
+    hit = float(stored_share(np.asarray(0.8 * (chip.sram_bytes or chip.l2_bytes or 0.0)), variant.tables))
     if not hit:
         return variant.ops
     lookup = variant.ops.kind == KINDS.index("embedding")
