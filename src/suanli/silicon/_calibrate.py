@@ -141,7 +141,12 @@ def chip_of(machine: Machine, samples: Sequence[Sample], *, date: str) -> Chip:
                     if value < best:
                         chip, best = trial, value
     source = Source(ref=f"suanli calibrate on {machine.name}", date=date, kind="measured")
-    return replace(chip, source=source)
+    if set(chip.peak) != {"fp32"}:
+        return replace(chip, source=source)
+    # A processor without a 16-bit unit computes 16-bit operands in fp32, at that rate.
+    wide = Source(ref="16-bit operands computed in fp32", date=date, kind="estimated")
+    peak = dict.fromkeys(("fp32", "bf16", "fp16"), chip.peak["fp32"])
+    return replace(chip, source=source, peak=peak, field_sources={"peak.bf16": wide, "peak.fp16": wide})
 
 
 def _changes(chip: Chip, dtypes: Sequence[str]) -> list[Callable[[Chip, float], Chip]]:
