@@ -22,6 +22,8 @@ from suanli.quantities import currency, parse, show, show_money
         ("60 %", "", 0.6),
         ("814 mm2", "m2", 814e-6),
         ("814 mm²", "m2", 814e-6),
+        ("800mm2", "m2", 800e-6),
+        ("2.5TB/s", "B/s", 2.5e12),
         ("36 h", "s", 129600.0),
         ("12", "W", 12.0),
     ],

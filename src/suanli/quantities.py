@@ -66,7 +66,7 @@ def _spell(text: str) -> str:
     text = _OPS.sub(r"\1flop/s", text)
     text = re.sub(r"\b([kMGTPE]?)FLOP\b", r"\1flop", text)
     text = text.replace("²", "2").replace("µ", "u").replace("·", "*").replace("%", " percent")
-    return re.sub(r"\b(mm|cm|um|nm|m)([23])\b", r"\1**\2", text)
+    return re.sub(r"(?<![A-Za-z])(mm|cm|um|nm|m)([23])\b", r"\1**\2", text)
 
 
 @lru_cache(maxsize=4096)

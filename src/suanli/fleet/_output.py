@@ -339,9 +339,11 @@ def _write_tables(folder: Path, every: Tables, export: str | None) -> None:
             with files.whole(folder / f"{name}.csv") as path:
                 frame.write_csv(path)
     if export == "xlsx":
-        from suanli.fleet._sheets import write_workbook
+        from xlsxwriter import Workbook
 
-        write_workbook(folder / "plan.xlsx", frames)
+        with files.whole(folder / "plan.xlsx") as path, Workbook(path) as book:
+            for name, frame in frames.items():
+                frame.write_excel(book, worksheet=name[:31], autofit=True)
 
 
 def _swap(temporary: Path, out: Path) -> None:

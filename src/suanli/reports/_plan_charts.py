@@ -230,6 +230,25 @@ def bindings(frame: pl.DataFrame, width: int) -> Any:
     )
 
 
+def tornado(frame: pl.DataFrame, width: int) -> Any:
+    """Draw the cost of the plan at each end of an input, the widest first."""
+    data = frame.with_columns(
+        pl.min_horizontal("at_low", "at_high").alias("least") / 1e9,
+        pl.max_horizontal("at_low", "at_high").alias("most") / 1e9,
+    )
+    data = data.with_columns((pl.col("most") - pl.col("least")).alias("width")).sort("width", descending=True).head(30)
+    return (
+        alt.Chart(data)
+        .mark_bar(color=PALETTE[0])
+        .encode(
+            x=alt.X("least:Q", title="expected cost, USD bn", scale=alt.Scale(zero=False)),
+            x2="most:Q",
+            y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=130 if width < 400 else 300)),
+            tooltip=["name", "low", "high", "source"],
+        )
+    )
+
+
 _GROUP_COLOURS = {"restricted": PALETTE[5], "open": PALETTE[1], "conditional": PALETTE[4]}
 
 
@@ -279,6 +298,7 @@ CHARTS: tuple[ChartOf, ...] = (
     ChartOf("power", "Power by site: the line is what is there", "power", power),
     ChartOf("legal-life", "Screened out: when, and how firmly", "screened", legal_life),
     ChartOf("bindings", "What one more unit is worth", "binding", bindings),
+    ChartOf("tornado", "Cost at either end of each input", "tornado", tornado),
     ChartOf("scenarios", "How the plan fares in each future", "scenarios", scenarios),
     ChartOf("regret", "Regret by future", "scenarios", regret),
 )

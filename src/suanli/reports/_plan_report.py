@@ -66,6 +66,8 @@ def main_tables(plan: Document, tables: Mapping[str, pl.DataFrame]) -> dict[str,
     }
     screened = [row for row in plan["screened"] if row["view"] == view]
     out["screened"] = pl.DataFrame(screened, infer_schema_length=None) if screened else pl.DataFrame()
+    swings = plan.get("tornado") or []
+    out["tornado"] = pl.DataFrame(swings, infer_schema_length=None) if swings else pl.DataFrame()
     last = pl.lit(plan["case"]["last"]).alias("horizon")
     return out | {name: out[name].with_columns(last) for name in ("training", "screened") if out[name].height}
 
@@ -90,7 +92,10 @@ def render(plan: Document, tables: Mapping[str, pl.DataFrame]) -> str:
         ("Screened out", _screened(plan) + drawn("legal-life")),
         ("What binds", drawn("bindings") + _bindings(main)),
         ("Uncertainty", drawn("scenarios", "regret") + _futures(mine["scenarios"]) + _worth(plan)),
+        ("What moves the cost", drawn("tornado")),
+        ("Whole lots", _lots(plan)),
         ("Other plans as good", _alternatives(plan)),
+        ("Published figures rebuilt", _estimates(plan)),
         ("Claims and denials", _claims(plan)),
         ("Rates used", _rates(plan)),
         ("Sources", _sources(plan)),
@@ -264,7 +269,7 @@ def _bindings(main: Document) -> str:
 def _futures(frame: pl.DataFrame) -> str:
     rows = [
         (
-            r["future"],
+            r["future"].split(",")[0],
             f"{r['probability']:.0%}",
             f"{r['served']:.0%}",
             show_money(r["cost"], "USD"),
@@ -307,6 +312,40 @@ def _alternatives(plan: Document) -> str:
     ]  # fmt: skip
     columns = ("direction", "before", "after", "slack", "cost")
     return html.table(columns, rows, numbers=columns[1:]) if rows else ""
+
+
+def _lots(plan: Document) -> str:
+    lots = plan.get("lots")
+    if lots is None:
+        return ""
+    rows = [
+        ("orders in whole lots", show_money(lots["cost"], "USD")),
+        ("the plan rounded to lots", show_money(lots["rounded"], "USD")),
+        ("proven lower bound", show_money(lots["bound"], "USD")),
+    ]
+    return html.table((f"solver: {lots['status']}", "cost"), rows, numbers=("cost",))
+
+
+def _estimates(plan: Document) -> str:
+    """Return published chip counts beside those built from first principles, and the inputs that carry them."""
+    parts = []
+    for e in plan.get("estimates", ()):
+        rebuilt = f"{e['rebuilt']:,.0f} ({e['p10']:,.0f} to {e['p90']:,.0f})"
+        parts.append(f"<h3>{html.text(e['of'])} on {html.text(e['chip'])}</h3>")
+        parts.append(html.paragraph(f"Published ({e['source']}): {e['published']:,.0f} chips; rebuilt: {rebuilt}."))
+        swings = [(s["input"], _end(s["low"]), _end(s["high"]), f"{s['at_low']:,.0f}", f"{s['at_high']:,.0f}")
+                  for s in e["swings"]]  # fmt: skip
+        columns = ("input", "low", "high", "chips at low", "chips at high")
+        parts.append(html.table(columns, swings, numbers=columns[1:]))
+        others = [(o["chip"], f"{o['chips']:,.0f}", f"{o['p10']:,.0f} to {o['p90']:,.0f}") for o in e["others"]]
+        parts.append(
+            html.table(("chip of another kind", "needed", "p10 to p90"), others, numbers=("needed", "p10 to p90"))
+        )
+    return "".join(parts)
+
+
+def _end(value: float | None) -> str:
+    return "-" if value is None else show(value, "")
 
 
 def _claims(plan: Document) -> str:
