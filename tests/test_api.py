@@ -45,6 +45,13 @@ def test_screening_gives_a_ruling_with_its_rule() -> None:
     assert sl.screen("h20", to="CN", owner="CN", date="2025-01-22").group == "free"
 
 
+def test_design_is_a_room_and_a_call() -> None:
+    room = sl.design
+    found = room("llama-3.1-8b:decode", candidates=3000, full=3, refine=False)  # type: ignore[operator]
+    assert found.kept > 0
+    assert room.preset("bytedance-5nm").cores is not None
+
+
 def test_training_ranks_and_serving_answers() -> None:
     ranking = sl.train("llama-3.1-8b", on="h100", chips=8, global_batch=64, seq_len=4096, top=2)
     assert 0.1 < float(ranking.best.mfu) < 1.0

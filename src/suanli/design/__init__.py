@@ -1,5 +1,10 @@
 """Design: a chip that is not made yet, from its parts to area, power, yield, cost and schedule."""
 
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
 from suanli.design._area import die_blocks as die_areas
 from suanli.design._area import hbm_sites_that_fit, perimeter, shoreline
 from suanli.design._binding import Held, Moved, binding, doubts, sensitivities
@@ -105,3 +110,14 @@ __all__ = [
     "voltage",
     "worst",
 ]
+
+
+class _Room(ModuleType):
+    """This room, which called as ``suanli.design(...)`` searches for a chip."""
+
+    def __call__(self, jobs: str | Sequence[Job], **options: Any) -> Search:
+        """Return the chips worth building for ``jobs`` (as ``parse_jobs`` or ``search`` take them)."""
+        return search(parse_jobs(jobs) if isinstance(jobs, str) else jobs, **options)
+
+
+sys.modules[__name__].__class__ = _Room
