@@ -41,6 +41,7 @@ _STAND_IN: Mapping[str, tuple[str, ...]] = {
     "tf32": ("bf16",),
     "fp8": ("int8", "bf16"),
     "fp8_block": ("fp8", "bf16"),
+    "mxfp8": ("fp8_block", "fp8", "bf16"),
     "int8": ("fp8", "bf16"),
     "fp4": ("nvfp4", "fp8", "bf16"),
     "nvfp4": ("fp4", "fp8", "bf16"),
