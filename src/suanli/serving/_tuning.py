@@ -123,8 +123,8 @@ _UNSEEN = 1.25  # a framework or chip family without runs of its own widens the 
 def sigma(metric: str, deployment: Deployment, *, scheme: str = "chip") -> float:
     """Return the log-standard deviation of a prediction of ``metric`` for ``deployment``.
 
-    It is the spread of latency-bound runs left out of the fit (``scheme``: by chip or by model), wider where the framework or the
-    chip's family had no runs at all.
+    It is the spread of latency-bound runs left out of the fit (``scheme``: by chip or by model), wider where the
+    framework or the chip's family had no runs at all.
     """
     from suanli.catalog import fitted
 
