@@ -92,7 +92,7 @@ def serve(
         tpot_s=limits.get("tpot"),
         percentile=percentile,
         prefix_hit=prefix_hit,
-        precision=precision or _published(chosen.weight_format, chip),
+        precision=precision or _published(chosen.weight_format),
     )
     found = search(service, chip, n_chips=chips, framework=framework)
     if found[0].reason:
@@ -114,9 +114,8 @@ def serve(
     emit_json(json_path, answer)
 
 
-def _published(weight_format: str, chip: Chip) -> str:
-    """Return the published weight format where the chip multiplies in it or stores it, else 16 bits."""
-    del chip
+def _published(weight_format: str) -> str:
+    """Return the published weight format where serving knows it, else 16 bits."""
     return weight_format if weight_format in ("bf16", "fp16", "fp8", "fp4", "int8", "int4") else "bf16"
 
 

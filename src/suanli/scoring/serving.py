@@ -33,8 +33,8 @@ def score(files: Sequence[Path]) -> Scored:
     stored = fitted("serving")
     n, cases, skipped = read_cases(files)
     ready = prepare(cases)
-    by_chip = [_set_for(c, stored, first=chip_group(c.chip), then=model_group(c.model)) for c in ready.cases]
-    by_model = [_set_for(c, stored, first=model_group(c.model), then=chip_group(c.chip)) for c in ready.cases]
+    by_chip = [_set_for(stored, first=chip_group(c.chip), then=model_group(c.model)) for c in ready.cases]
+    by_model = [_set_for(stored, first=model_group(c.model), then=chip_group(c.chip)) for c in ready.cases]
     base = [roofline(c) for c in ready.cases]
     rows = _rows(ready, _predict(ready, by_chip, stored), by_chip, base, stored)
     other = _rows(ready, _predict(ready, by_model, stored), by_model, base, stored)
@@ -72,9 +72,8 @@ def _metrics(rows: pl.DataFrame) -> dict[str, Any]:
     return {m: error_metrics(part) for m in METRICS if (part := rows.filter(pl.col("metric") == m)).height}
 
 
-def _set_for(case: Case, stored: Mapping[str, Any], *, first: str, then: str) -> str:
+def _set_for(stored: Mapping[str, Any], *, first: str, then: str) -> str:
     """Return the name of the parameter set that judges a case: of the first group that took part, else final."""
-    del case
     for name in (first, then):
         if name in stored["left_out"]:
             return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from suanli.serving._layout import Layout
 from suanli.serving._layouts import domain
 
 Array = NDArray[np.float64]
+Rule = Callable[[Service, Chip, int], tuple[float, float, str]]
 
 _AROUND = (
     1.12  # time of text encoder and picture decoder beside the denoiser: a tenth to an eighth in published profiles
@@ -43,8 +44,7 @@ def other_options(services: Sequence[Service], chips: Sequence[Chip], *, max_chi
     return out
 
 
-def _try(rule: object, number: int, service: Service, chip: Chip, tp: int) -> Option:
-    assert callable(rule)
+def _try(rule: Rule, number: int, service: Service, chip: Chip, tp: int) -> Option:
     try:
         rate, latency, reason = rule(service, chip, tp)
     except SuanliError as error:
