@@ -57,5 +57,5 @@ def test_training_ranks_and_serving_answers() -> None:
     assert 0.1 < float(ranking.best.mfu) < 1.0
     row = sl.serve("llama-3.1-8b", on="h100", tpot_s=0.05).row(0, named=True)
     assert row["fits"]
-    assert row["tpot_s"] <= 0.05
+    assert row["tpot_s"] <= 0.05 * (1 + 1e-9)
     assert row["p10"] < row["requests_per_s_per_chip"] < row["p90"]

@@ -78,9 +78,10 @@ def most_within(curve: Steady, *, ttft: Array, tpot: Array, knee: float = 1.0) -
     low = np.clip(first - 1, 0, None)
     high = np.clip(first, 0, over.shape[1] - 1)
     rows = np.arange(over.shape[0])
-    a, b = np.log(over[rows, low]), np.log(np.minimum(over[rows, high], 1e12))
+    # straight, as the state is interpolated: then neither limit is passed between two loads
+    a, b = over[rows, low], np.minimum(over[rows, high], 1e12)
     with np.errstate(invalid="ignore", divide="ignore"):
-        part = np.where(b > a, np.clip(-a / (b - a), 0.0, 1.0), 0.0)
+        part = np.where(b > a, np.clip((1.0 - a) / (b - a), 0.0, 1.0), 0.0)
     none = first == 0
 
     def between(values: Array) -> Array:  # follows low, high and part as they stand
