@@ -1,0 +1,1 @@
+"""Measured rows, and the fits made on them."""

@@ -57,12 +57,13 @@ def test_shipped_runs_meet_the_bars_left_out() -> None:
     assert data["baseline"]["step_time"]["mean_abs_pct"] > 2.5 * got["mean_abs_pct"]
 
 
-def test_vtrain_meets_its_bar_and_says_the_stricter_figure() -> None:
+def test_vtrain_is_judged_without_its_machine_and_tells_the_error_with_it() -> None:
     data = report(score("vtrain", [VTRAIN]))
     got = data["metrics"]["step_time"]
     assert got["n"] == 1440
-    assert got["mean_abs_pct"] <= 12.0
-    assert got["mean_abs_pct"] < data["without_vtrain"]["step_time"]["mean_abs_pct"] < 39.0
+    assert data["parameters"] == {"left_out": 1440, "final": 0}
+    assert got["mean_abs_pct"] < 25.0  # Calculon's error on the same rows is 39 %
+    assert data["without_size"]["step_time"]["mean_abs_pct"] <= 12.0
     assert data["baseline"]["step_time"]["mean_abs_pct"] > 50.0
 
 

@@ -40,10 +40,10 @@ def scored_frame(
         p = parameters_of(groups[title] if title else stored["final"])
         mine = np.array([t == title for t in titles])
         predicted[mine] = predict(_only(parts, mine), p, len(rows))[mine]
-        for i in np.flatnonzero(mine):
+        for i in np.flatnonzero(mine).tolist():
             row = rows[i]
             general = sigma_of(p, era_id=row.era.id, chip=row.chip, missing=row.missing)
-            sigma[i] = _own_spread(p, spread, known=bool(title)) if spread else general
+            sigma[i] = _own_spread(p, spread, known=bool(title) and not without) if spread else general
     half = Z80 * sigma
     frame = pl.DataFrame(
         {
