@@ -39,7 +39,7 @@ def test_a_plan_is_written_whole_and_told(capsys: pytest.CaptureFixture[str], tm
         main(["plan", SMALL, "--out", str(tmp_path / "out"), "--fresh", "4", "--json", str(tmp_path / "all.json")])
     assert stop.value.code == 0
     told = capsys.readouterr().out
-    for part in ("A small case", "Orders by quarter", "What binds", "The plan in each future", "fresh futures"):
+    for part in ("A small case", "Orders by quarter", "What binds", "Over ", "fresh futures"):
         assert part in told
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all.json", "out"]
     assert (tmp_path / "out" / "report.html").stat().st_size > 1000

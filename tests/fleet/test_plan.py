@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from suanli import fleet
 from suanli.cli.explain import find, load, trace
 from suanli.errors import InfeasibleError, InputError
 from suanli.fleet._solve import decision
+from suanli.fleet._units import unit_costs
 
 SMALL = Path(__file__).parent / "data" / "small"
 
@@ -191,3 +193,11 @@ def test_a_date_outside_the_horizon_is_refused() -> None:
 def test_public_names() -> None:
     public = {name for name in vars(fleet) if not name.startswith("_")}
     assert set(fleet.__all__) == {n for n in public if not hasattr(vars(fleet)[n], "__path__")}
+
+
+def test_what_is_shut_out_bears_no_price(plan: fleet.Plan) -> None:
+    first, variant = plan.outlooks[0], plan.variants[0].id
+    assert unit_costs(plan, first, variant)
+    solved = first.plans[variant]
+    shut = replace(solved.grid, arrive=np.zeros_like(solved.grid.arrive))
+    assert unit_costs(plan, replace(first, plans={variant: replace(solved, grid=shut)}), variant) == []

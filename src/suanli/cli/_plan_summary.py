@@ -14,29 +14,38 @@ from suanli.quantities import show, show_money
 Body = Mapping[str, Any]
 
 
-def summary(body: Body) -> Iterator[Any]:
-    """Yield what to print of a plan, in order."""
+def summary(body: Body, *, full: bool = False) -> Iterator[Any]:
+    """Yield what to print of a plan, in order; ``full`` adds money, every cost, every future and the alternatives."""
     main = body["plans"][f"{body['main']['view']}/{body['main']['variant']}"]
     yield Text(body["title"], style="bold")
-    yield Text(body["label"], style="yellow")
+    if body["label"]:
+        yield Text(body["label"], style="yellow")
     yield _orders(body, main) if main["orders"] or main["works"] else Text("Nothing to order.")
     yield _plans(body)
     yield from _rules(body)
-    yield from _runs(body)
-    yield _money(main, int(_view(body)["orders_from"][:4]))
+    if any(plan["runs"] for plan in body["plans"].values()):
+        yield _runs(body)
     yield from _estimates(body)
-    yield _unit_costs(body)
-    yield _screened(body)
-    yield _binding(main)
-    yield _futures(body, main)
-    for a in body["alternatives"]:
-        before, after = show_money(a["before"], "USD"), show_money(max(a["after"], 0.0), "USD")
-        yield Text(f"Near-optimal: {a['sentence']}: {before} become {after}.")
+    if full:
+        yield _money(main, int(_view(body)["orders_from"][:4]))
+    yield _unit_costs(body, most=None if full else 6)
+    if body["screened"]:
+        yield _screened(body, most=None if full else 7)
+    yield _binding(main, most=None if full else 3)
+    yield _futures(body, main) if full else Text(_range(body, main))
+    if full:
+        yield from _near_optimal(body)
     if body.get("tornado"):
         yield _tornado(body)
     if body.get("lots"):
         yield Text(_lots(body))
     yield Text(_worth(body))
+
+
+def _near_optimal(body: Body) -> Iterator[Any]:
+    for a in body["alternatives"]:
+        before, after = show_money(a["before"], "USD"), show_money(max(a["after"], 0.0), "USD")
+        yield Text(f"Near-optimal: {a['sentence']}: {before} become {after}.")
 
 
 def _orders(body: Body, main: Body) -> Table:
@@ -66,7 +75,6 @@ def _view(body: Body) -> Body:
 
 
 def _plans(body: Body) -> Table:
-    titles = {v["id"]: v["title"] for v in body["views"]}
     rows = []
     for key, plan in body["plans"].items():
         view, variant = key.split("/")
@@ -74,14 +82,13 @@ def _plans(body: Body) -> Table:
         gaps = [f"{s['year']}: {_share(s['reached'])}" for s in plan["shares"]]
         rows.append(
             [
-                titles[view], variant, show(served["share"], "%"),
-                f"{show(served['p10'], '%')} to {show(served['p90'], '%')}", show_money(cost["usd"], "USD"),
-                ", ".join(gaps),
+                view, variant, show(served["share"], "%"), f"{show(served['p10'], '%')} to {show(served['p90'], '%')}",
+                show_money(cost["usd"], "USD"), ", ".join(gaps),
             ]
         )  # fmt: skip
     return table(
         "What each budget and each state of the rules means",
-        ("view", "budget", "served", "p10 to p90", "expected cost", "domestic share"),
+        ("known", "budget", "served", "p10 to p90", "expected cost", "domestic share"),
         rows,
         right=("served", "expected cost"),
     )
@@ -105,17 +112,18 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.0%}"
 
 
-def _runs(body: Body) -> Iterator[Any]:
+def _runs(body: Body) -> Table:
+    """Return a line a training run: when it is done and how good it can be, for each view."""
+    names: dict[str, list[str]] = {}
     for view in body["views"]:
-        plan = body["plans"][f"{view['id']}/{body['main']['variant']}"]
-        for run in plan["runs"]:
-            when = run["finish"] or "not done in half of the futures"
-            yield Text(
-                f"{run['name']} ({view['title']}): done {when}, in {run['odds']:.0%} of futures by {run['deadline']}; "
-                f"expected loss {run['loss']:.3f} nats a token ({run['loss_p10']:.3f} to {run['loss_p90']:.3f})"
-                if run["loss"] is not None
-                else f"{run['name']} ({view['title']}): no chip may train it under these rules"
-            )
+        for run in body["plans"][f"{view['id']}/{body['main']['variant']}"]["runs"]:
+            told = "no chip may train it"
+            if run["loss"] is not None:
+                told = f"{run['finish'] or 'late'}, {run['odds']:.0%} by {run['deadline']}, loss {run['loss']:.2f}"
+                told += f" ({run['loss_p10']:.2f}-{run['loss_p90']:.2f})"
+            names.setdefault(run["name"], []).append(told)
+    title = "Training: done in (median), odds of the deadline, expected loss in nats a token"
+    return table(title, ("run", *[v["id"] for v in body["views"]]), [[name, *told] for name, told in names.items()])
 
 
 def _money(main: Body, since: int) -> Table:
@@ -134,8 +142,10 @@ def _usd(value: float | None) -> str:
     return "unlimited" if value is None else show_money(0.0 if abs(value) < 1.0 else value, "USD")
 
 
-def _unit_costs(body: Body) -> Table:
+def _unit_costs(body: Body, *, most: int | None) -> Table:
+    """Return the cost of a million output tokens by chip, the cheapest first."""
     chips: dict[str, dict[str, str]] = {}
+    cheapest: dict[str, float] = {}
     services: list[str] = []
     for row in body["unit_costs"]:
         if not row["unit"].startswith("USD per million"):
@@ -144,8 +154,11 @@ def _unit_costs(body: Body) -> Table:
             services.append(row["service"])
         name = f"{row['chip']}, {'leased' if row['way'] == 'lease' else 'owned'}"
         chips.setdefault(name, {}).setdefault(row["service"], f"{row['usd']:.2f} ({row['p10']:.2f}-{row['p90']:.2f})")
-    rows = [[name, *[v.get(s, "") for s in services]] for name, v in chips.items()]
-    return table("USD per million output tokens (80 % interval)", ["chip", *services], rows, right=services)
+        cheapest[name] = min(cheapest.get(name, float("inf")), row["usd"])
+    ranked = sorted(chips, key=lambda n: cheapest[n])
+    rows = [[name, *[chips[name].get(s, "") for s in services]] for name in ranked[:most]]
+    left = "" if len(rows) == len(ranked) else f", cheapest {len(rows)} of {len(ranked)}"
+    return table(f"USD per million output tokens (80 % interval){left}", ["chip", *services], rows, right=services)
 
 
 def _estimates(body: Body) -> Iterator[Any]:
@@ -168,25 +181,43 @@ def _end(value: float | None) -> str:
     return "" if value is None else f"{value:,.6g}"
 
 
-def _screened(body: Body) -> Table:
+def _screened(body: Body, *, most: int | None) -> Table:
+    """Return what is shut out, by which rule, from when; the view is named where it is not all of them."""
     groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for e in body["screened"]:
         views = groups.setdefault((e["rule"], e["outcome"]), {})
-        views.setdefault(f"{e['view']} from {e['since']}", []).append(e["offer"])
+        views.setdefault(f"{e['since']} {e['view']}", []).append(e["offer"])
     rows = []
     for (rule, outcome), views in groups.items():
         offers = list(dict.fromkeys(o for names in views.values() for o in names))
-        rows.append([", ".join(offers), outcome, rule, "; ".join(views)])
-    return table("Screened out (restricted or open: never in a plan)", ("offers", "ruling", "rule", "from"), rows[:10])
+        since = sorted({key.split(" ")[0] for key in views})
+        where = sorted({key.split(" ")[1] for key in views})
+        named = "" if len(where) == len(body["views"]) else f" ({', '.join(where)})"
+        rows.append([", ".join(offers), outcome, rule, ", ".join(since) + named])
+    left = "" if most is None or len(rows) <= most else f"; {len(rows) - most} more in the report"
+    title = f"Screened out (restricted or open: never in a plan){left}"
+    return table(title, ("offers", "ruling", "rule", "from"), rows[:most])
 
 
-def _binding(main: Body) -> Table:
+def _binding(main: Body, *, most: int | None) -> Table:
     best: dict[str, Body] = {}
     for b in main["binding"]:
         if b["worth"] > best.get(b["family"], {"worth": 0.0})["worth"]:
             best[b["family"]] = b
-    rows = [[b["sentence"], f"{show_money(b['worth'], 'USD')} / {b['per']}"] for b in best.values()]
+    rows = [[b["sentence"], f"{show_money(b['worth'], 'USD')} / {b['per']}"] for b in list(best.values())[:most]]
     return table("What binds most, by kind, and what one more unit saves", ("limit", "worth"), rows, right=("worth",))
+
+
+def _range(body: Body, main: Body) -> str:
+    """Return in words how the plan fares over the futures."""
+    every, w = main["scenarios"], body["worth"]
+    served = sorted(float(s["served"]) for s in every)
+    worst, best = max(every, key=lambda s: float(s["cost"])), min(every, key=lambda s: float(s["cost"]))
+    return (
+        f"Over {w['kept']} futures (of {w['joint']} joint ones): served {show(served[0], '%')} to "
+        f"{show(served[-1], '%')}; cost from {show_money(best['cost'], 'USD')} "
+        f"({_short(best['scenario'])}) to {show_money(worst['cost'], 'USD')} ({_short(worst['scenario'])})."
+    )
 
 
 def _futures(body: Body, main: Body) -> Table:

@@ -50,6 +50,7 @@ def plan(
     export: Annotated[
         str | None, typer.Option("--export", metavar="KIND", help="Write the tables too as 'csv' or 'xlsx'.")
     ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print all of the answer, not one screen of it.")] = False,
     json_path: JsonPath = None,
 ) -> None:
     """Plan a case, print what a director needs, and write report, plan.json and tables."""
@@ -81,7 +82,7 @@ def plan(
     from suanli.cli._plan_summary import summary
 
     screen = console(json_path)
-    for part in summary(body):
+    for part in summary(body, full=full):
         screen.print(part)
     screen.print(f"[dim]Written to {folder}: report.html, plan.json, tables. Ask: suanli explain {folder} FIGURE[/dim]")
     emit_json(json_path, body)

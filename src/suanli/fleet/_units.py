@@ -29,8 +29,8 @@ def unit_costs(plan: Plan, outlook: Outlook, variant: str) -> list[tuple[dict[st
             key = (service.id, line.chip)
             if key not in plan.tables.serve or line.region != service.region or line.offer is None:
                 continue
-            if not grid.order[j].any():
-                continue
+            if not grid.order[j].any() or not (grid.arrive[j] & grid.run[j])[grid.start :].any():
+                continue  # what the rules shut out bears no price
             hourly = hour_figure(outlook, grid, j)
             rate = serve_figure(outlook.spec, plan.tables, service.id, line.chip)
             tokens = service.output_tokens.si if service.output_tokens is not None else 0.0
