@@ -199,5 +199,7 @@ def test_what_is_shut_out_bears_no_price(plan: fleet.Plan) -> None:
     first, variant = plan.outlooks[0], plan.variants[0].id
     assert unit_costs(plan, first, variant)
     solved = first.plans[variant]
-    shut = replace(solved.grid, arrive=np.zeros_like(solved.grid.arrive))
-    assert unit_costs(plan, replace(first, plans={variant: replace(solved, grid=shut)}), variant) == []
+    setting = solved.program.setting
+    shut = replace(setting, grid=replace(setting.grid, arrive=np.zeros_like(setting.grid.arrive)))
+    barred = replace(solved, program=replace(solved.program, setting=shut))
+    assert unit_costs(plan, replace(first, plans={variant: barred}), variant) == []
