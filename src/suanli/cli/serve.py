@@ -104,14 +104,15 @@ def serve(
     answer["pareto"] = [{"tokens_per_s_user": a, "tokens_per_s_chip": b, "layout": c} for a, b, c in front]
     answer["launch"] = launch_flags(service, best)
     out = console(json_path)
-    _print(out, service, chip, found, top, answer)
     if simulate:
         replay = _simulate(service, chip, best, asked, trace, framework, seed)
         answer["simulation"] = _replayed(replay, service)
-        _print_replay(out, answer["simulation"], best)
     if png is not None:
         _picture(front, service, chip, png)
     emit_json(json_path, answer)
+    _print(out, service, chip, found, top, answer)
+    if simulate:
+        _print_replay(out, answer["simulation"], best)
 
 
 def _published(weight_format: str) -> str:

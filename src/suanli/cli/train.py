@@ -94,7 +94,6 @@ def train(
     run |= _carbon(run["energy_j"], region, year)
     if beside:
         run |= _mixed(ranking, beside, amount, run["goodput"])
-    _show(out, ranking, run)
     if trace is not None:
         from suanli.files import write_json
         from suanli.training import pipeline_events
@@ -103,6 +102,7 @@ def train(
     if parquet is not None:
         _write_parquet(parquet, ranking)
     emit_json(json_path, _as_json(ranking, run))
+    _show(out, ranking, run)
 
 
 def _model(text: str) -> tuple[Model, dict[str, Any]]:

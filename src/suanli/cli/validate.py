@@ -41,11 +41,11 @@ def validate(
     with out.status(f"Scoring {kind} on {len(files)} file{'s' if len(files) > 1 else ''} ..."):
         scored = score(kind, files)
         data = report(scored)
-    _show(out, scored, data, groups=groups)
     if rows is not None:
         with whole(rows) as temporary:
             scored.rows.write_parquet(temporary)
     emit_json(json_path, data)
+    _show(out, scored, data, groups=groups)
 
 
 def _show(out: Console, scored: Scored, data: Mapping[str, Any], *, groups: bool) -> None:
