@@ -16,6 +16,9 @@ HOST_LINK_GBS = ((0, 64.0), (2022, 128.0), (2025, 256.0))
 STATED_SLACK = 0.01
 """A stated TPP this near to the one computed from the rates is the same figure, rounded."""
 
+RECALLED_SLACK = 0.05
+"""A die area that nobody read in a source holds within this share; what then depends on it stays undetermined."""
+
 SMIC_NODES = {"N+1": 7.0, "N+2": 7.0}
 """SMIC's names for its first FinFET nodes of the 7 nm class, in nm."""
 
@@ -45,7 +48,10 @@ def tpp_of(chip: Chip) -> Number | None:
 
 
 def area_of(chip: Chip) -> Number | None:
-    """Return the applicable die area in mm²: all logic dies. Unstated I/O dies leave it open upwards."""
+    """Return the applicable die area in mm²: all logic dies.
+
+    Unstated I/O dies leave it open upwards; an area from memory alone is a range.
+    """
     if chip.die_area_m2 is None:
         return None
     area = chip.die_area_m2 * 1e6 * (chip.n_logic_dies or 1)
@@ -54,6 +60,8 @@ def area_of(chip: Chip) -> Number | None:
         area += other * 1e6
     elif _SEVERAL_DIES.search(chip.process):
         return Range(area, INF)
+    if chip.verified == "memory":
+        return Range(area * (1.0 - RECALLED_SLACK), area * (1.0 + RECALLED_SLACK))
     return round(area, 6)
 
 
