@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,7 @@ def plan(
     export: Annotated[
         str | None, typer.Option("--export", metavar="KIND", help="Write the tables too as 'csv' or 'xlsx'.")
     ] = None,
+    charts: Annotated[bool, typer.Option("--charts", help="Write every chart as SVG and PNG too.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Print all of the answer, not one screen of it.")] = False,
     json_path: JsonPath = None,
 ) -> None:
@@ -78,7 +80,8 @@ def plan(
             tell("whole lots", 0.965)
         whole = fleet.whole_lots(found.main, seconds=lots) if lots else None
         tell("report and tables", 0.97)
-        body = fleet.write_plan(found, folder, finish=_report, export=export, swings=swings, lots=whole)
+        finish = partial(_report, charts=charts)
+        body = fleet.write_plan(found, folder, finish=finish, export=export, swings=swings, lots=whole)
     from suanli.cli._plan_summary import summary
 
     screen = console(json_path)
@@ -88,11 +91,13 @@ def plan(
     emit_json(json_path, body)
 
 
-def _report(folder: Path) -> None:
-    """Write report.html beside the plan."""
-    from suanli.reports import write_report
+def _report(folder: Path, *, charts: bool) -> None:
+    """Write report.html beside the plan, and its charts where asked for."""
+    from suanli.reports import write_charts, write_report
 
     write_report(folder)
+    if charts:
+        write_charts(folder)
 
 
 def _day(text: str | None) -> dt.date | None:
