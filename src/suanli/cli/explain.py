@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
+from suanli.cli._why_not import reasons
 from suanli.cli.common import JsonPath, console, emit_json, table
 from suanli.errors import InputError, nearest
 from suanli.files import read_text
@@ -30,11 +31,23 @@ def explain(
         str | None, typer.Argument(metavar="[FIGURE]", help="A figure's name or the start of it; none lists them all.")
     ] = None,
     depth: Annotated[int, typer.Option("--depth", min=1, help="How many levels of inputs to show.")] = 6,
+    why_not: Annotated[
+        str | None, typer.Option("--why-not", metavar="NAME", help="Say why an offer or chip is not in the plan.")
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Print a figure as a tree: its formula, its inputs, and at the leaves where each number was read."""
-    packed = load(result)
     out = console(json_path)
+    if why_not is not None:
+        told = reasons(_read(result), why_not)
+        emit_json(json_path, told)
+        for line, sentences in told.items():
+            node = Tree(f"[bold]{escape(line)}[/bold]")
+            for sentence in sentences:
+                node.add(escape(sentence))
+            out.print(node)
+        return
+    packed = load(result)
     if figure is None:
         rows = [(key, _number(f), f["formula"]) for key, f in packed["figures"].items()]
         out.print(table(f"{len(rows)} figures in {result}", ("figure", "value", "formula"), rows, right=("value",)))
@@ -46,14 +59,18 @@ def explain(
     emit_json(json_path, {key: trace(packed, key) for key in keys})
 
 
-def load(path: Path) -> Packed:
-    """Return the figures, values and sources of a result file. Raises InputError where it has none."""
+def _read(path: Path) -> Any:
     if path.is_dir():
         path = path / "plan.json"
     try:
-        data = json.loads(read_text(path))
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
+
+
+def load(path: Path) -> Packed:
+    """Return the figures, values and sources of a result file. Raises InputError where it has none."""
+    data = _read(path)
     packed = data.get("provenance", data) if isinstance(data, dict) else {}
     if not all(isinstance(packed.get(part), dict) for part in ("figures", "values", "sources")):
         raise InputError(f"{path}: holds no figures with their provenance; 'suanli plan' writes such a file")
