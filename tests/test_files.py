@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from suanli.errors import InputError
-from suanli.files import read_model, read_table, read_yaml, to_json, whole, write_json
+from suanli.files import read_json, read_model, read_table, read_yaml, to_json, whole, write_json
 
 
 class Inner(BaseModel):
@@ -62,6 +62,14 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         read_yaml(path)
+
+
+def test_broken_json_names_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{\n "a": }')
+    with pytest.raises(InputError, match=r"x\.json:2:7: not valid JSON") as caught:
+        read_json(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_truncated_parquet_is_one_line(tmp_path: Path) -> None:

@@ -29,6 +29,15 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def read_json(path: Path) -> Any:
+    """Return the JSON document in ``path``. Raises InputError with file, line and column where it is none."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
+
+
 def read_yaml(path: Path) -> Any:
     """Return the YAML 1.2 document in ``path`` as ruamel's round-trip tree, which knows its line numbers.
 

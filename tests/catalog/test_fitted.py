@@ -21,7 +21,7 @@ def test_the_users_parameters_take_precedence(tmp_path: Path, monkeypatch: pytes
     assert fitted("mine")["final"] == {"a": 1.5}
 
 
-@pytest.mark.parametrize(("text", "words"), [("{", "1: not valid JSON"), ("[1]", "expected an object")])
+@pytest.mark.parametrize(("text", "words"), [("{", r"bad\.json:1:2: not valid JSON"), ("[1]", "expected an object")])
 def test_a_bad_file_says_where(text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "fitted").mkdir()
     (tmp_path / "fitted" / "bad.json").write_text(text, encoding="utf-8")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from suanli.catalog._folder import DATA, user_file
 from suanli.errors import InputError
-from suanli.files import read_text
+from suanli.files import read_json
 
 
 def fitted(kind: str) -> dict[str, Any]:
@@ -26,10 +25,7 @@ def fitted(kind: str) -> dict[str, Any]:
 
 @cache
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        out = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
+    out = read_json(path)
     if not isinstance(out, dict):
         raise InputError(f"{path}: expected an object with the key 'final'")
     return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, replace
 from functools import cache
@@ -14,7 +13,7 @@ from suanli.catalog._folder import DATA, user_folder
 from suanli.catalog._hf import from_config
 from suanli.catalog._model_names import ModelResolution, read_name, squeeze, with_pointless
 from suanli.errors import InputError, nearest
-from suanli.files import read_text
+from suanli.files import read_json
 from suanli.kinds import Model
 
 Presets = Mapping[str, tuple[Model, tuple[str, ...]]]
@@ -74,7 +73,7 @@ def _presets(folder: Path | None) -> Presets:
     own: dict[str, tuple[Model, tuple[str, ...]]] = {}
     if folder is not None:
         for path in sorted((folder / "models").glob("*.json")):
-            document = _document(path)
+            document = read_json(path)
             entries = _entries(document, path) if isinstance(document, list) else [(_of_config(document, path), ())]
             own |= {m.id: (m, aliases) for m, aliases in entries}
     return own | {i: entry for i, entry in _catalogue().items() if i not in own}
@@ -84,7 +83,7 @@ def _presets(folder: Path | None) -> Presets:
 def _catalogue() -> Presets:
     out: dict[str, tuple[Model, tuple[str, ...]]] = {}
     for path in sorted((DATA / "models").glob("*.json")):
-        for item, aliases in _entries(_document(path), path):
+        for item, aliases in _entries(read_json(path), path):
             if item.id in out:
                 raise InputError(f"{path}: id: '{item.id}' occurs twice")
             out[item.id] = (item, aliases)
@@ -92,7 +91,7 @@ def _catalogue() -> Presets:
 
 
 def _read_file(path: Path) -> Model:
-    document = _document(path)
+    document = read_json(path)
     if isinstance(document, list):
         entries = list(_entries(document, path))
         if len(entries) != 1:
@@ -106,13 +105,6 @@ def _of_config(document: Any, path: Path) -> Model:
         raise InputError(f"{path}: expected a Hugging Face configuration (an object), found {type(document).__name__}")
     name = path.parent.name if path.name == "config.json" else path.stem
     return from_config(document, where=str(path), name=name)
-
-
-def _document(path: Path) -> Any:
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
 
 
 def _entries(document: list[Any], path: Path) -> Iterable[tuple[Model, tuple[str, ...]]]:

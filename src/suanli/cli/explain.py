@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from rich.tree import Tree
 from suanli.cli._why_not import reasons
 from suanli.cli.common import JsonPath, console, emit_json, table
 from suanli.errors import InputError, nearest
-from suanli.files import read_text
+from suanli.files import read_json
 from suanli.quantities import show
 
 Packed = Mapping[str, Mapping[str, Any]]
@@ -60,12 +59,7 @@ def explain(
 
 
 def _read(path: Path) -> Any:
-    if path.is_dir():
-        path = path / "plan.json"
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
+    return read_json(path / "plan.json" if path.is_dir() else path)
 
 
 def load(path: Path) -> Packed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from suanli.errors import InputError
-from suanli.files import read_table, read_text, write_text
+from suanli.files import read_json, read_table, write_text
 from suanli.quantities import show, show_money
 from suanli.reports import _html as html
 from suanli.reports._plan_charts import CHARTS, DESK, PHONE, ChartOf, numbered, plan_chart, spoken
@@ -48,10 +47,7 @@ def write_charts(folder: Path, suffixes: Sequence[str] = (".svg", ".png")) -> li
 def read_plan(folder: Path) -> tuple[Document, dict[str, pl.DataFrame]]:
     """Return plan.json and its tables. Raises InputError where they are missing or broken."""
     path = folder / "plan.json"
-    try:
-        plan = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from error
+    plan = read_json(path)
     if not isinstance(plan, dict) or "plans" not in plan or "tables" not in plan:
         raise InputError(f"{path}: is not a plan; 'suanli plan' writes one")
     return plan, {name: read_table(folder / file) for name, file in plan["tables"].items()}
