@@ -13,8 +13,8 @@ HOUR = 3600.0
 DAY = 86400.0
 YEAR = 365.25 * DAY
 MONTH = YEAR / 12.0
-KIB, MIB, GIB, TIB = 1024.0, 1024.0**2, 1024.0**3, 1024.0**4
-KB, MB, GB, TB = 1e3, 1e6, 1e9, 1e12
+MIB, GIB = 1024.0**2, 1024.0**3
+KB, MB, GB = 1e3, 1e6, 1e9
 MM2 = 1e-6  # m²
 KWH = 3.6e6  # J
 

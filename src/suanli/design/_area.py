@@ -14,7 +14,6 @@ from suanli.estimates import Array
 REGISTER_BANK = 256.0 * 1024.0
 """Bytes of register file that one GPU multiprocessor's control serves (control.gpu)."""
 
-CORE_BLOCKS: tuple[str, ...] = ("mac", "vector", "control", "local SRAM", "registers", "shared SRAM")
 PHY_BLOCKS: tuple[str, ...] = ("memory PHY", "links", "host link", "die-to-die")
 LOGIC_BLOCKS: tuple[str, ...] = ("mac", "vector", "control", "network", "uncore")
 

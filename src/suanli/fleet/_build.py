@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from suanli.errors import InputError
-from suanli.fleet._figure import Dated, Fig, ordinal, unknown_part
+from suanli.fleet._figure import Dated, Fig, ordinal
 from suanli.fleet._grid import (
     MEGA,
     Bills,
@@ -34,16 +34,6 @@ from suanli.fleet.mathematics import Shares
 from suanli.fleet.mathematics._arrival import delivered_before
 
 Bools = NDArray[np.bool_]
-
-
-def view_of(spec: CaseSpec, name: str | None) -> View:
-    """Return the view called ``name`` (None: the first). Raises UnknownNameError."""
-    if name is None:
-        return spec.views[0]
-    for view in spec.views:
-        if view.id == name:
-            return view
-    raise unknown_part("view", name, [v.id for v in spec.views])
 
 
 def as_known(spec: CaseSpec, view: View) -> CaseSpec:
@@ -137,7 +127,6 @@ def grid_of(
         run_window=tuple(window(months, r.earliest, r.deadline) for r in spec.runs),
         run_cost=np.array([usd(spec, r.missing, r.deadline) / MEGA if r.missing else 0.0 for r in spec.runs]),
         run_delay=np.array([usd(spec, r.delay, r.deadline) / MEGA if r.delay else 0.0 for r in spec.runs]),
-        run_width=np.array([r.largest_pool.si / THOUSAND for r in spec.runs]),
         power=np.stack([steps([(p.since, p.power.si) for p in s.power], months) for s in spec.sites]),
         options=options(spec, months, pots),
         projects=projects,

@@ -134,7 +134,6 @@ class Grid:
     run_window: tuple[tuple[int, int], ...]
     run_cost: Array
     run_delay: Array
-    run_width: Array
     power: Array
     options: tuple[Option, ...]
     projects: tuple[Project, ...]

@@ -84,17 +84,7 @@ def prepare(
         flash=manners.flash,
         dropout=manners.dropout,
     )
-    moves = traffic(
-        site,
-        facts,
-        s,
-        seq=seq,
-        gradient_bytes=manners.gradient_bytes,
-        pieces=manners.pieces,
-        once_per_node=manners.once_per_node,
-        n_chips=s.chips,
-        bits8=1.0 if bits < 16 else 0.0,
-    )
+    moves = traffic_of(site, facts, s, seq=seq, manners=manners, bits=bits)
     return Prepared(
         site=site,
         facts=facts,
@@ -106,6 +96,21 @@ def prepare(
         seq=seq,
         batch=batch,
         bits=bits,
+    )
+
+
+def traffic_of(site: Site, facts: Facts, s: Strategies, *, seq: Array, manners: Habits, bits: int) -> Traffic:
+    """Return the collective times of strategies under an era's habits, at ``bits`` a matrix operand."""
+    return traffic(
+        site,
+        facts,
+        s,
+        seq=seq,
+        gradient_bytes=manners.gradient_bytes,
+        pieces=manners.pieces,
+        once_per_node=manners.once_per_node,
+        n_chips=s.chips,
+        bits8=1.0 if bits < 16 else 0.0,
     )
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.training._comm import Site, Traffic, traffic
+from suanli.training._comm import Site, Traffic
 from suanli.training._eras import Era, habits
-from suanli.training._evaluate import Prepared, bits_of, step_time, total_memory
+from suanli.training._evaluate import Prepared, bits_of, step_time, total_memory, traffic_of
 from suanli.training._facts import Facts
 from suanli.training._parameters import Parameters
 from suanli.training._space import Space, space, valid
@@ -49,17 +49,7 @@ def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, era: Era, precisi
     bits = bits_of(site, precision)
     length = np.array([float(seq)])
     units = _unit_grid(site, f, s, length=length, precision=precision, flash=manners.flash, dropout=manners.dropout)
-    moves = traffic(
-        site,
-        f,
-        s,
-        seq=length,
-        gradient_bytes=manners.gradient_bytes,
-        pieces=manners.pieces,
-        once_per_node=manners.once_per_node,
-        n_chips=s.chips,
-        bits8=1.0 if bits < 16 else 0.0,
-    )
+    moves = traffic_of(site, f, s, seq=length, manners=manners, bits=bits)
     return Prepared(
         site=site,
         facts=f,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -304,8 +304,3 @@ def _offloading(f: Facts, s: Strategies, h: Habits, *, seq: Array, bits8: float,
     )
     moved = 2.0 * kept * f.layers / s.pp / _HOST_RATE
     return np.where(s.offload_activations > 0, np.maximum(moved - compute, 0.0), 0.0)
-
-
-def take_habits(h: Habits, index: NDArray[np.intp]) -> Habits:
-    """Return the habits at ``index`` of the candidate axis."""
-    return Habits(**{x.name: getattr(h, x.name)[index] for x in fields(Habits)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,6 @@ class Units:
     head_f: Array
     head_b: Array
     loss: Array
-
-
-def take_units(units: Units, index: NDArray[np.intp]) -> Units:
-    """Return the units at ``index`` of the candidate axis."""
-    return Units(**{f.name: getattr(units, f.name)[index] for f in fields(Units)})
 
 
 def operator_format(chip: Chip, precision: str) -> str:
