@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.silicon._laws import RESOURCES, Work, feature
-from validation.fit._ops_spec import PARTS, Spec
+from validation.fit._ops_form import PARTS, Spec
 
 Array = NDArray[np.float64]
 

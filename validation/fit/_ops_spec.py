@@ -1,29 +1,11 @@
-"""Which features each law's efficiencies may depend on, and how strongly each coefficient is held at zero."""
+"""Which features each law's efficiencies may depend on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from collections.abc import Mapping
 
-PARTS = ("overhead", "compute", "memory", "cache", "vector", "power")
-
-
-def products(names: Sequence[str]) -> tuple[str, ...]:
-    """Return all squares and products of two of ``names``."""
-    return tuple(f"{a}*{b}" for a, b in combinations_with_replacement(names, 2))
-
-
-@dataclass(frozen=True)
-class Spec:
-    """Features of each part: pooled over chips (``base``), of one family and of one kernel; starting constants."""
-
-    base: Mapping[str, tuple[str, ...]]
-    family: Mapping[str, tuple[str, ...]]
-    kernel: Mapping[str, tuple[str, ...]]
-    start: Mapping[str, float]
-    sharpness: float
-
+from validation.fit._ops_form import Spec, products
+from validation.fit._ops_spec_attention import DECODE, PREFILL
 
 _GEMM = ("m", "n", "k", "waves")
 GEMM = Spec(
@@ -50,60 +32,6 @@ GEMM = Spec(
     },
     start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "vector": 0.0, "power": 0.0},
     sharpness=4.0,
-)
-
-_PREFILL = ("q", "kv", "groups", "packed", "width", "waves")
-PREFILL = Spec(
-    base={
-        "overhead": ("kv", "q", "width", "groups"),
-        "compute": ("short_q", "short_kv", "many_waves", *_PREFILL, *products(("q", "kv", "waves", "width"))),
-        "memory": ("kept", "size", "q", "kv", "waves"),
-        "cache": ("size", "over", *_PREFILL, *products(("q", "kv", "waves"))),
-        "vector": ("short_q", "short_kv", "many_waves", *_PREFILL),
-    },
-    family={
-        "overhead": ("kv", "q"),
-        "compute": ("short_q", "short_kv", "many_waves", *_PREFILL),
-        "memory": ("kept", "size"),
-        "cache": ("size", "q", "kv", "waves"),
-        "vector": ("q", "kv", "waves"),
-    },
-    kernel={
-        "overhead": ("kv", "q", "groups"),
-        "compute": ("q", "kv", "width", "waves"),
-        "memory": ("size",),
-        "cache": ("size", "q", "kv"),
-        "vector": ("q", "kv"),
-    },
-    start={"overhead": 2.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
-    sharpness=3.0,
-)
-
-_DECODE = ("kv", "groups", "packed", "width", "waves")
-DECODE = Spec(
-    base={
-        "overhead": ("kv", "width", "groups", "packed", "split", "few_waves"),
-        "compute": ("short_kv", "split", "many_waves", *_DECODE),
-        "memory": ("kept", "size", "split", "short_kv", *_DECODE, *products(("kv", "groups", "width", "packed"))),
-        "cache": ("size", "over", "split", "short_kv", *_DECODE, *products(("kv", "groups", "width", "packed"))),
-        "vector": ("short_kv", "split", "many_waves", *_DECODE),
-    },
-    family={
-        "overhead": ("kv", "groups", "packed"),
-        "compute": ("short_kv", *_DECODE),
-        "memory": ("kept", "size", *_DECODE),
-        "cache": ("size", "over", *_DECODE),
-        "vector": _DECODE,
-    },
-    kernel={
-        "overhead": ("kv", "groups", "packed"),
-        "compute": _DECODE,
-        "memory": ("size", *_DECODE),
-        "cache": ("size", *_DECODE),
-        "vector": _DECODE,
-    },
-    start={"overhead": 2.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
-    sharpness=3.0,
 )
 
 _MOE = ("each", "awake", "width", "hidden", "waves")

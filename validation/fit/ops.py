@@ -30,7 +30,8 @@ from suanli.scoring._ops_rows import FOLDS, GROUP, SIZES, normal, operator_of, w
 from suanli.scoring._ops_work import Group, law_name, weights_of, work_of
 from suanli.silicon._unit import unit_of
 from validation.fit._ops_engine import Column, Design, Piece, bound_of, columns_of, design, errors_of, solve
-from validation.fit._ops_spec import PARTS, SPECS, Spec
+from validation.fit._ops_form import PARTS, Spec
+from validation.fit._ops_spec import SPECS
 
 Array = NDArray[np.float64]
 

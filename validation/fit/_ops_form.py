@@ -1,0 +1,25 @@
+"""The form of a law's fit: its parts, and which features each part's efficiency may depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+PARTS = ("overhead", "compute", "memory", "cache", "vector", "power")
+
+
+def products(names: Sequence[str]) -> tuple[str, ...]:
+    """Return all squares and products of two of ``names``."""
+    return tuple(f"{a}*{b}" for a, b in combinations_with_replacement(names, 2))
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Features of each part: pooled over chips (``base``), of one family and of one kernel; starting constants."""
+
+    base: Mapping[str, tuple[str, ...]]
+    family: Mapping[str, tuple[str, ...]]
+    kernel: Mapping[str, tuple[str, ...]]
+    start: Mapping[str, float]
+    sharpness: float
