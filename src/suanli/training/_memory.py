@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ Array = NDArray[np.float64]
 
 RESERVE = 2.5 * GIB
 """Bytes that the driver, the communication library and fragmentation keep (estimated)."""
+
+
+LOGIT_BYTES = 6.0
+"""Bytes a logit: 2 as the product writes it and 4 for the loss in fp32; a fused loss works in place in 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,22 @@ def local_weights(f: Facts, s: Strategies, *, stage: str) -> tuple[Array, Array]
     extra = np.where(single | (np.asarray(stage == "last")), f.mtp_layers, 0.0)
     routed = (layers * sparse + extra * (sparse > 0)) * count.expert_weights(f) / spread
     return dense, routed
+
+
+def of_stage(f: Facts, s: Strategies, *, stage: str) -> Facts:
+    """Return ``f`` with the shares of dense and expert layers that the "first" or the "last" stage holds.
+
+    Dense layers before the experts lie on the first stage (its first chunk); where dense and expert layers alternate
+    every stage has the mean. Alternating models have as many dense layers as expert ones, give or take one.
+    """
+    ahead = f.dense_layers < f.moe_layers - 1.0
+    if not np.any(ahead & (f.dense_layers > 0)):
+        return f
+    full, last = stage_layers(f.layers, s.pp, s.vpp)
+    here = last if stage == "last" else full
+    dense = np.minimum(f.dense_layers, full / s.vpp) if stage == "first" else np.maximum(0.0, here - f.moe_layers)
+    share = np.where(ahead & (s.pp > 1), dense / np.maximum(here, 1.0), f.dense_layers / f.layers)
+    return replace(f, dense_layers=share * f.layers, moe_layers=(1.0 - share) * f.layers)
 
 
 def layer_activations(
@@ -172,13 +192,16 @@ def stage_memory(
     selective_elementwise: Array,
     bits8: Array | float = 0.0,
     reserve: float = RESERVE,
+    logit_bytes: float = LOGIT_BYTES,
 ) -> Memory:
     """Return the memory of a chip of the "first" or the "last" stage. Sizes in tokens and sequences.
 
     Mixed precision keeps 2-byte weights, gradients of ``gradient_bytes``, and 12 bytes a weight of optimizer state
     (fp32 master copy and two moments; 8 with 2-byte moments), each divided by what ``sharding`` says (Rajbhandari 2020,
-    1910.02054). Offloaded activations leave two layers' worth on the chip.
+    1910.02054). Offloaded activations leave two layers' worth on the chip. The work space is what the backward pass of
+    the head or of the layer at hand needs besides, whichever is more; ``logit_bytes`` is 2 with a fused loss.
     """
+    f = of_stage(f, s, stage=stage)
     n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
     dense, routed = local_weights(f, s, stage=stage)
     ranks = s.dp * s.cp
@@ -206,11 +229,11 @@ def stage_memory(
     )
     tokens = s.micro_batch * seq / s.cp
     held = in_flight(s.pp, s.vpp, n_micro, s.schedule) if stage == "first" else np.ones_like(n_micro)
-    spare = np.where(s.recompute == 2, one, 0.0)  # the layer that is being recomputed
-    logits = 6.0 * tokens * f.vocab / s.tp + 4.0 * tokens * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
-    at_head = logits if stage == "last" else np.where(s.pp > 1, 0.0, logits)
     per_layer = (dense + routed) / np.maximum(layers, 1.0)
     gathered = np.where(s.sharding == 3, 2.0 * per_layer * 2.0 + gradient_bytes * per_layer, 0.0)
+    at_head = _head_workspace(f, s, tokens=tokens, logit_bytes=logit_bytes)
+    at_head = at_head if stage == "last" else np.where(s.pp > 1, 0.0, at_head)
+    again = np.where(s.recompute == 2, one, 0.0)  # the layer that is being recomputed
     embedding = held * tokens * f.hidden * dropout / np.where(s.sequence_parallel > 0, s.tp, 1.0)
     return Memory(
         weights=2.0 * copies * spread(3),
@@ -218,6 +241,40 @@ def stage_memory(
         optimizer=state * spread(1),
         activations=np.where(s.offload_activations > 0, 2.0, held * layers) * kept
         + (embedding if stage == "first" else 0.0),
-        workspace=spare + at_head + gathered,
+        workspace=np.maximum(again + _layer_workspace(f, s, tokens=tokens), at_head)
+        + gathered
+        + _gradient_buffers(f, s),
         reserve=np.full_like(tokens, reserve),
     )
+
+
+def _head_workspace(f: Facts, s: Strategies, *, tokens: Array, logit_bytes: float) -> Array:
+    """Return bytes at the start of the backward pass: logits, the hidden states around them, the head's gradient.
+
+    Each prediction depth has logits of its own, one after the other in memory. The 16-bit gradient of the head's
+    weights stands until it is added to the step's.
+    """
+    hidden = 4.0 * tokens * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    own = np.where(s.sharding == 3, 0.0, 2.0 * f.vocab * f.hidden / s.tp)
+    return logit_bytes * tokens * f.vocab / s.tp * (1.0 + f.mtp_layers) + hidden + own
+
+
+def _layer_workspace(f: Facts, s: Strategies, *, tokens: Array) -> Array:
+    """Return bytes of the gradients that the backward pass of one feed-forward part has at once."""
+    sparse = f.moe_layers / f.layers
+    dense = np.where(f.dense_layers > 0, f.ffn, f.shared_ffn) / s.tp
+    rows = np.maximum(dense, np.where(sparse > 0, f.shared_ffn / s.tp + f.top_k * f.moe_ffn / s.tp, 0.0))
+    return 2.0 * tokens * ((2.0 + f.gated) * rows + f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0))
+
+
+def _gradient_buffers(f: Facts, s: Strategies) -> Array:
+    """Return bytes of the 16-bit weight gradients of one layer and one expert, kept between layers.
+
+    Transformer Engine and Megatron-Core keep one buffer a shape of weight (``get_dummy_wgrad``); a fully sharded layer
+    counts its gradients where it is gathered.
+    """
+    dense = np.where(f.dense_layers > 0, count.mlp_weights(f), 0.0)
+    common = count.attention_weights(f) + np.where(f.moe_layers > 0, count.shared_weights(f), 0.0)
+    expert = count.expert_weights(f) / np.maximum(f.experts, 1.0) / s.etp
+    kept = 2.0 * ((common + dense) / s.tp + np.where(f.moe_layers > 0, expert, 0.0))
+    return np.where(s.sharding == 3, 0.0, kept)
