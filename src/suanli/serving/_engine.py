@@ -176,7 +176,7 @@ def note(
 
 
 @compiled
-def glide(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: float) -> None:  # pragma: no cover
+def coast(s: State, costs: Costs, policy: Policy, bins: Floats, r: int, until: float) -> None:  # pragma: no cover
     """Run decode steps of an unchanging batch until one ends an answer, the cache is full or ``until`` is reached."""
     clock, tick, kv = s.on[r].clock, s.on[r].tick, s.on[r].kv
     batch, growth = s.on[r].running, s.on[r].growth
@@ -194,10 +194,8 @@ def glide(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: flo
     s.counters[STEPS] += steps
     s.counters[BUSY] += clock - began
     s.counters[DECODE] += growth * steps
-    note(s.bins, clock, clock - began, batch, 0.5 * (s.on[r].kv + kv), s.on[r].waiting, growth * steps)
+    note(bins, clock, clock - began, batch, 0.5 * (s.on[r].kv + kv), s.on[r].waiting, growth * steps)
     s.on[r].clock, s.on[r].tick, s.on[r].kv = clock, tick, kv
-    if s.ring[r, tick & mask] != NONE:
-        end_answers(s, load, policy, r)
 
 
 @compiled
@@ -214,7 +212,9 @@ def step(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: floa
             preempt(s, load, r)
         batch = s.on[r].running
     if tokens == 0 and batch > 0:
-        glide(s, costs, policy, load, r, until)
+        coast(s, costs, policy, s.bins, r, until)
+        if s.ring[r, s.on[r].tick & (s.ring.shape[1] - 1)] != NONE:
+            end_answers(s, load, policy, r)
         return
     spent = step_time(costs, tokens + batch * policy.verify, s.on[r].kv if batch > 0 else 0.0, batch, tokens, cross)
     s.on[r].clock += spent
