@@ -178,7 +178,7 @@ def test_infeasible_limits_are_named_and_no_rule_among_them(tmp_path: Path) -> N
     told = str(error.value)
     assert "limits that cannot hold together" in told
     assert "a chat" in told
-    assert "Least change" in told
+    assert "Cheapest change" in told
     assert "rule" not in told
     assert "licence" not in told
 

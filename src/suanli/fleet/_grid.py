@@ -35,7 +35,7 @@ SECONDS_A_MONTH = HOURS_A_MONTH * 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One way to add power at a site, in MW and MUSD."""
+    """One way to add power at a site, in MW and MUSD; ``built`` is what an earlier plan began to add."""
 
     site: int
     name: str
@@ -44,6 +44,7 @@ class Option:
     limit: float
     pot: int | None
     lot: float = 0.0
+    built: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import InfeasibleError, SuanliError
+from suanli.errors import SuanliError
 from suanli.fleet._grid import Grid, Rates
 from suanli.fleet._program import (
     Answer,
@@ -105,9 +105,9 @@ def solve_plan(
         if best is None or answer.objective < best[0].objective - 1e-9:
             best = (answer, fixed, way)
     if best is None:
-        from suanli.fleet._infeasible import collision
+        from suanli.fleet._conflicts import CollisionError, collision
 
-        raise InfeasibleError(collision(p))
+        raise CollisionError(collision(p))
     answer, fixed, way = best
     return Solved(program=fixed, answer=answer, costs=scenario_cost(fixed, answer.x), projects=way, tried=tried)
 

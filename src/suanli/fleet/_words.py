@@ -54,6 +54,7 @@ def _word(p: Program, key: str, i: int) -> str:
         "site": lambda: g.sites[i],
         "pot": lambda: f"pot '{g.pots[i]}'",
         "year": lambda: str(g.years[i]),
+        "option": lambda: g.options[i].name,
         "supplier": lambda: list(g.supplier_cap)[i],
         "foundry": lambda: list(g.foundry_cap)[i],
         "service": lambda: g.services[i].name,

@@ -13,6 +13,7 @@ from suanli.fleet.mathematics import (
     _supply,
     _tokens,
     _use,
+    _works,
 )
 from suanli.fleet.mathematics._arrival import classes
 from suanli.fleet.mathematics._base import Block, Classes, Columns, Family, Setting, Shares, available
@@ -24,6 +25,7 @@ FAMILIES: tuple[Family, ...] = (
     _demand.FAMILY,
     _tokens.FAMILY,
     _power.FAMILY,
+    _works.FAMILY,
     _money.FAMILY,
     _share.FAMILY,
     _supply.FAMILY,
