@@ -17,6 +17,7 @@ import numpy as np
 from suanli import catalog
 from suanli.scoring import report, score
 from suanli.training import era, facts, fitted_parameters, rate_table, setting_of, site_of, step, strategies
+from suanli.training._offers import EVERYTHING
 from suanli.training._search import search_space
 from suanli.training._strategy import SCHEDULES
 
@@ -44,6 +45,7 @@ def search_rate() -> dict[str, float]:
             precision="bf16",
             parameters=p,
             schedules=SCHEDULES,
+            offers=EVERYTHING,
         )
         best = min(best, time.process_time() - start)
     return {"strategies": found.size, "fit": found.fitting, "seconds": best, "rate": found.size / best}

@@ -2,7 +2,7 @@
 
 https://github.com/MooreThreads/SimuMax, docs/b200/b200_release_v1.2_summary.md and .json (commit e691807a): ``real
 alloc`` is the most that torch.cuda.max_memory_allocated reports, by stage where the JSON gives ranks. Settings from
-simu_tools/megatron_scripts/scripts (run_pretrain_llama3.sh, run_pretrain_deepseekv2.sh): distributed optimizer, sequence
+simu_tools/megatron_scripts/scripts (run_pretrain_llama3.sh and deepseekv2.sh): distributed optimizer, sequence
 parallelism, fp32 gradients, nothing recomputed, fused cross entropy, one sequence a micro-batch.
 """
 

@@ -22,6 +22,7 @@ from suanli.training import (
     step,
 )
 from suanli.training._evaluate import step_time, total_memory
+from suanli.training._offers import EVERYTHING, offers_of
 from suanli.training._ranking import steps_of
 from suanli.training._search import chosen, prepare_grid
 from suanli.training._search import search_space as search_all
@@ -67,6 +68,7 @@ def test_scalar_and_batch_agree(name: str) -> None:
         precision="bf16",
         parameters=PRIOR,
         schedules=SCHEDULES,
+        offers=EVERYTHING,
     )
     for _ in range(40):
         layout, switch = int(rng.integers(of.n_layouts)), int(rng.integers(of.n_switches))
@@ -80,7 +82,15 @@ def test_scalar_and_batch_agree(name: str) -> None:
 
 def test_the_search_finds_the_least_of_all(ranking: Ranking) -> None:
     where = setting()
-    of = space(where.facts, n_chips=16, batch=64, seq=4096, domain=where.site.domain, schedules=where.era.schedules)
+    of = space(
+        where.facts,
+        n_chips=16,
+        batch=64,
+        seq=4096,
+        domain=where.site.domain,
+        schedules=where.era.schedules,
+        offers=offers_of(where.era.id),
+    )
     prepared = prepare_grid(where.site, where.facts, of, seq=4096, era=where.era, precision="bf16")
     whole = (*of.shape, of.n_layouts)
     fits = np.broadcast_to(total_memory(prepared) <= (where.site.chip.memory_bytes or 0.0), whole) & np.broadcast_to(

@@ -12,6 +12,7 @@ from suanli.fabric import collective_time, network_of
 from suanli.kinds import Chip, Network, Tier
 from suanli.training._facts import Facts
 from suanli.training._memory import local_weights
+from suanli.training._routing import received
 from suanli.training._strategy import Strategies
 
 Array = NDArray[np.float64]
@@ -38,10 +39,12 @@ class Traffic:
     and expert exchanges forward (``cp``, ``ep``), one stage crossing of a whole micro-batch (``p2p``), a step's
     gradient reduce-scatter and weight gather, the second half of an unsharded all-reduce (``dp_extra``), and the
     reduce-scatter and gather of one pass layer by layer (``piece_reduce``, ``piece_gather``: ZeRO-3),
-    and ``ring_steps``, the count of steps one after the other in one such pass."""
+    ``ring_steps``, the count of steps one after the other in one such pass, and ``replicate``, a step's all-reduce of
+    gradients between the replicas of hybrid sharding. ``cp_back`` is the backward pass's context exchange."""
 
     tp: Array
     cp: Array
+    cp_back: Array
     ep: Array
     p2p: Array
     dp_reduce: Array
@@ -50,6 +53,7 @@ class Traffic:
     piece_reduce: Array
     piece_gather: Array
     ring_steps: Array
+    replicate: Array
 
 
 def site_of(
@@ -132,15 +136,14 @@ def traffic(
         return np.clip(np.floor(domain / stride), 1.0, size)
 
     tp = group_time(site, "all_reduce", rows, s.tp, inside(np.ones_like(s.tp), s.tp))
-    keys = 2.0 * s.micro_batch * seq * np.maximum(f.kv_heads / s.tp, 1.0) * (f.qk_dim + f.v_dim)
-    cp = group_time(site, "all_gather", keys, s.cp, inside(s.tp, s.cp))
+    cp, cp_back = _context_exchange(site, f, s, seq=seq, inside=inside(s.tp, s.cp))
     ep = _expert_exchange(site, f, s, tokens=tokens, once_per_node=once_per_node, bits8=bits8)
     crossing = np.where(n_chips > domain, np.minimum(site.outer.bandwidth, site.inner.bandwidth), site.inner.bandwidth)
     latency = np.where(n_chips > domain, site.outer.latency_s, site.inner.latency_s)
     p2p = np.where(s.pp > 1, rows / crossing + latency, 0.0)
     dense, routed = local_weights(f, s, stage="first")
-    ranks = s.dp * s.cp
-    expert_ranks = np.maximum(1.0, s.dp * s.cp * s.tp / (s.ep * s.etp))
+    ranks = s.dp * s.cp / s.replicas
+    expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
     within = inside(s.tp, ranks)
     expert_within = np.clip(np.floor(domain / np.minimum(s.ep * s.etp, domain)), 1.0, expert_ranks)
 
@@ -154,6 +157,7 @@ def traffic(
     return Traffic(
         tp=tp,
         cp=cp,
+        cp_back=cp_back,
         ep=ep,
         p2p=p2p,
         dp_reduce=both("reduce_scatter", gradient_bytes, _BUCKETS),
@@ -162,7 +166,45 @@ def traffic(
         piece_reduce=both("reduce_scatter", gradient_bytes, layers),
         piece_gather=both("all_gather", 2.0, layers),
         ring_steps=layers * (ranks - 1.0),
+        replicate=_replicas_sum(site, s, gradient_bytes * (dense / ranks + routed / expert_ranks), ranks),
     )
+
+
+def _replicas_sum(site: Site, s: Strategies, share: Array, ranks: Array) -> Array:
+    """Return the seconds in which chips sum their ``share`` (bytes) of the gradients over the replicas.
+
+    A replica fills whole domains first, so that its own collectives stay on the faster links.
+    """
+    if not np.any(s.replicas > 1):
+        return np.zeros(np.broadcast_shapes(share.shape, s.replicas.shape))
+    inside = np.clip(np.floor(site.domain / (s.tp * ranks)), 1.0, s.replicas)
+    return group_time(site, "all_reduce", share, s.replicas, inside)
+
+
+def _context_exchange(site: Site, f: Facts, s: Strategies, *, seq: Array, inside: Array) -> tuple[Array, Array]:
+    """Return the seconds a layer of context parallelism forward and backward, by what the strategy exchanges.
+
+    Keys and values gathered before attention (Llama 3, 2407.21783, section 3.3.2): gathered again and their gradients
+    scattered backward. Passed round a ring (Liu 2023, 2310.01889): the same bytes in cp - 1 steps from neighbour to
+    neighbour, twice backward. Heads exchanged for tokens (Jacobs 2023, 2309.14509): queries, keys, values and output
+    all-to-all, as much backward.
+    """
+    if not np.any(s.cp > 1):
+        zero = np.zeros(np.broadcast_shapes(s.cp.shape, s.micro_batch.shape, s.tp.shape, np.shape(seq)))
+        return zero, zero
+    keys = 2.0 * s.micro_batch * seq * np.maximum(f.kv_heads / s.tp, 1.0) * (f.qk_dim + f.v_dim)
+    gather = group_time(site, "all_gather", keys, s.cp, inside)
+    ring, heads = gather, gather
+    if np.any(s.context == 1):
+        near = s.cp <= inside
+        rate = np.where(near, site.inner.bandwidth, np.minimum(site.outer.bandwidth, site.inner.bandwidth))
+        latency = np.where(near, site.inner.latency_s, site.outer.latency_s)
+        ring = (s.cp - 1.0) * (keys / s.cp / rate + latency)
+    if np.any(s.context == 2):
+        width = (f.heads + np.maximum(f.kv_heads, s.tp)) / s.tp * (f.qk_dim + f.v_dim)
+        heads = group_time(site, "all_to_all", 2.0 * s.micro_batch * seq / s.cp * width, s.cp, inside)
+    forward = np.where(s.context == 2, heads, np.where(s.context == 1, ring, gather))
+    return forward, forward * np.where(s.context == 2, 1.0, 2.0)
 
 
 def _expert_exchange(
@@ -177,7 +219,9 @@ def _expert_exchange(
         return np.zeros(np.broadcast_shapes(tokens.shape, s.ep.shape))
     span = np.clip(np.floor(site.domain / s.etp), 1.0, s.ep)
     domains = np.ceil(s.ep / span)
-    row = tokens / s.tp * f.hidden * (4.0 - bits8)  # bytes of a token out and back; 8-bit formats on the way out
+    row = (
+        received(f, s.ep) * tokens / s.tp * f.hidden * (4.0 - bits8)
+    )  # bytes of a token out and back; 8-bit formats on the way out
     copies = np.minimum(f.top_k, s.ep)
     met = np.where(once_per_node > 0, domains * (1.0 - (1.0 - 1.0 / domains) ** f.top_k), copies)
     across = np.where(domains > 1, group_time(site, "all_to_all", row * met, domains, np.ones_like(domains)), 0.0)

@@ -20,7 +20,9 @@ class Facts:
 
     ``dense_layers`` + ``moe_layers`` are all layers; ``moe_ffn`` is one expert's width, ``shared_ffn`` that of all
     shared experts together; ``kv_rank`` > 0 marks latent attention, whose ``qk_dim`` and ``v_dim`` differ from
-    ``head_dim``; ``windowed`` is the share of layers that look back ``window`` tokens only.
+    ``head_dim``; ``windowed`` is the share of layers that look back ``window`` tokens only. ``capacity`` is the expert capacity factor
+    (0: no token is dropped), ``skew`` the coefficient of variation of the experts' loads (0: as calibrated) and
+    ``token_bytes`` what a token takes in storage.
     """
 
     hidden: Array
@@ -46,6 +48,9 @@ class Facts:
     window: Array
     windowed: Array
     parallel_block: Array
+    capacity: Array
+    skew: Array
+    token_bytes: Array
 
     @property
     def layers(self) -> Array:
@@ -92,6 +97,9 @@ def facts(model: Model) -> Facts:
         "window": window,
         "windowed": windowed,
         "parallel_block": model.parallel_block,
+        "capacity": 0.0,
+        "skew": 0.0,
+        "token_bytes": 2.0 if model.vocab < 65500 else 4.0,
     }
     return Facts(**{name: np.array([float(value)]) for name, value in values.items()})
 

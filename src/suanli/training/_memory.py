@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from suanli.quantities import GIB
 from suanli.training import _facts as count
 from suanli.training._facts import Facts
+from suanli.training._routing import received
 from suanli.training._schedule import in_flight, stage_layers
 from suanli.training._strategy import Strategies
 
@@ -57,6 +58,9 @@ def local_weights(f: Facts, s: Strategies, *, stage: str) -> tuple[Array, Array]
         dense = dense + count.embedding_weights(f) / s.tp
     if stage == "last":
         dense = dense + f.vocab * f.hidden / s.tp + f.mtp_layers * (per_layer + 2.0 * f.hidden * f.hidden / s.tp)
+        # A prediction depth embeds tokens again; its copy of the embedding spares only DualPipe, which has both ends.
+        copied = (f.mtp_layers > 0) & (s.pp > 1) & (s.schedule != 3)
+        dense = dense + np.where(copied, f.vocab * f.hidden / s.tp, 0.0)
     single = s.pp == 1
     if stage == "first":
         head = np.where(f.tied > 0, 0.0, f.vocab * f.hidden) / s.tp
@@ -102,12 +106,20 @@ def layer_activations(
     )
     inside = tokens * (2.0 * (heads + f.heads * f.v_dim * (linear / 2.0)))
     inside = inside + 2.0 * tokens * (f.q_rank + f.kv_rank)
+    # Exchanged heads come back as attention's output of its own beside the projection's input.
+    exchanged = (s.context == 2) & (s.cp > 1)
+    inside = inside + np.where(exchanged, 2.0 * tokens * f.heads * f.v_dim, 0.0)
     scores = np.where(flash > 0, 4.0 * tokens * f.heads, (2.0 + 3.0 * dropout) * f.heads * tokens * seq)
     sparse = f.moe_layers / f.layers
     dense = (1.0 - sparse) * f.ffn + sparse * f.shared_ffn
     mlp = tokens * dense * (2.0 * (1.0 + f.gated) + linear)
     routed = (
-        sparse * tokens / s.tp * f.top_k * (f.hidden * (linear + 2.0) + f.moe_ffn * (2.0 * (1.0 + f.gated) + linear))
+        sparse
+        * received(f, s.ep)
+        * tokens
+        / s.tp
+        * f.top_k
+        * (f.hidden * (linear + 2.0) + f.moe_ffn * (2.0 * (1.0 + f.gated) + linear))
     )
     return outside + (inside + scores + mlp) / s.tp + routed
 
@@ -198,24 +210,27 @@ def stage_memory(
 
     Mixed precision keeps 2-byte weights, gradients of ``gradient_bytes``, and 12 bytes a weight of optimizer state
     (fp32 master copy and two moments; 8 with 2-byte moments), each divided by what ``sharding`` says (Rajbhandari 2020,
-    1910.02054). Offloaded activations leave two layers' worth on the chip. The work space is what the backward pass of
+    1910.02054) in each of the strategy's replicas. Offloaded activations leave two layers' worth on the chip. The work space is what the backward pass of
     the head or of the layer at hand needs besides, whichever is more; ``logit_bytes`` is 2 with a fused loss.
     """
     f = of_stage(f, s, stage=stage)
     n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
     dense, routed = local_weights(f, s, stage=stage)
-    ranks = s.dp * s.cp
+    ranks = s.dp * s.cp / s.replicas
     expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
     copies = np.where(s.schedule == 3, 2.0, 1.0)  # DualPipe holds two stages' weights
 
-    def spread(from_stage: int) -> Array:
-        return dense / np.where(s.sharding >= from_stage, ranks, 1.0) + routed / np.where(
-            s.sharding >= from_stage, expert_ranks, 1.0
-        )
+    # Gradients reduced once a step stand whole until the last micro-batch.
+    early = np.where((s.sharding == 3) | ((s.sharding == 2) & (n_micro <= 1.0)), 3.0, 0.0)
+
+    def spread(level: Array, from_stage: int) -> Array:
+        shared = level >= from_stage
+        return dense / np.where(shared, ranks, 1.0) + routed / np.where(shared, expert_ranks, 1.0)
 
     state = np.where(s.short_moments > 0, 8.0, 12.0) * np.where(s.offload > 0, 0.0, 1.0)
     full, last = stage_layers(f.layers, s.pp, s.vpp)
     layers = last if stage == "last" else full
+    extra = f.mtp_layers if stage == "last" else np.where(s.pp > 1, 0.0, f.mtp_layers)
     one = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout, bits8=bits8)
     kept = kept_activations(
         f,
@@ -236,10 +251,10 @@ def stage_memory(
     again = np.where(s.recompute == 2, one, 0.0)  # the layer that is being recomputed
     embedding = held * tokens * f.hidden * dropout / np.where(s.sequence_parallel > 0, s.tp, 1.0)
     return Memory(
-        weights=2.0 * copies * spread(3),
-        gradients=gradient_bytes * spread(2) * copies,
-        optimizer=state * spread(1),
-        activations=np.where(s.offload_activations > 0, 2.0, held * layers) * kept
+        weights=2.0 * copies * spread(s.sharding, 3),
+        gradients=gradient_bytes * spread(early, 3) * copies,
+        optimizer=state * spread(s.sharding, 1),
+        activations=np.where(s.offload_activations > 0, 2.0, held * (layers + extra)) * kept
         + (embedding if stage == "first" else 0.0),
         workspace=np.maximum(again + _layer_workspace(f, s, tokens=tokens), at_head)
         + gathered

@@ -12,8 +12,10 @@ from suanli.training._comm import Site, Traffic
 from suanli.training._eras import Era, habits
 from suanli.training._evaluate import Prepared, bits_of, step_time, total_memory, traffic_of
 from suanli.training._facts import Facts
+from suanli.training._offers import Offers, offers_of
 from suanli.training._parameters import Parameters
 from suanli.training._space import Space, space, valid
+from suanli.training._step import Habits
 from suanli.training._strategy import Strategies
 from suanli.training._units import Units, unit_times
 
@@ -48,7 +50,7 @@ def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, era: Era, precisi
     manners = habits([era], family=site.chip.family)
     bits = bits_of(site, precision)
     length = np.array([float(seq)])
-    units = _unit_grid(site, f, s, length=length, precision=precision, flash=manners.flash, dropout=manners.dropout)
+    units = _unit_grid(site, f, s, length=length, precision=precision, manners=manners)
     moves = traffic_of(site, f, s, seq=length, manners=manners, bits=bits)
     return Prepared(
         site=site,
@@ -64,9 +66,7 @@ def prepare_grid(site: Site, f: Facts, of: Space, *, seq: int, era: Era, precisi
     )
 
 
-def _unit_grid(
-    site: Site, f: Facts, s: Strategies, *, length: Array, precision: str, flash: Array, dropout: Array
-) -> Units:
+def _unit_grid(site: Site, f: Facts, s: Strategies, *, length: Array, precision: str, manners: Habits) -> Units:
     """Return the unit times of every layout, computed once on the unique (tp, cp, ep, etp, micro-batch)."""
     unique, back = np.unique(np.stack([s.tp, s.cp, s.ep, s.etp, s.micro_batch]), axis=1, return_inverse=True)
     tp, cp, ep, etp, micro = unique
@@ -80,8 +80,10 @@ def _unit_grid(
         micro_batch=micro,
         seq=length,
         precision=precision,
-        flash=flash,
-        dropout=dropout,
+        flash=manners.flash,
+        dropout=manners.dropout,
+        vocab_multiple=manners.vocab_multiple,
+        logit_bytes=manners.logit_bytes,
     )
     where = back.reshape(-1)
     return Units(**{x.name: np.broadcast_to(getattr(units, x.name), tp.shape)[where] for x in fields(Units)})
@@ -114,12 +116,13 @@ def search_space(
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
     schedules: Sequence[str] | None = None,
+    offers: Offers | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Found:
     """Return the best strategy of every layout of the whole space; an interruption (Ctrl-C) keeps what was found.
 
-    ``memory_limit`` in bytes a chip (default: the chip's own); ``pins``, ``exact``, ``schedules`` as for ``layouts``
-    (default: the era's schedules). Raises
+    ``memory_limit`` in bytes a chip (default: the chip's own); ``pins``, ``exact``, ``schedules`` and ``offers`` as for
+    ``layouts`` (default: what the era offers). Raises
     InfeasibleError where no degrees fill the chips.
     """
     of = space(
@@ -131,6 +134,7 @@ def search_space(
         pins=pins,
         exact=exact,
         schedules=era.schedules if schedules is None else schedules,
+        offers=offers_of(era.id) if offers is None else offers,
     )
     prepared = prepare_grid(site, f, of, seq=seq, era=era, precision=precision)
     room = memory_limit if memory_limit is not None else (site.chip.memory_bytes or np.inf)

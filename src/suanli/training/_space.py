@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from suanli.errors import InfeasibleError
 from suanli.training._facts import Facts
-from suanli.training._strategy import SCHEDULES, Strategies
+from suanli.training._offers import EVERYTHING, Offers
+from suanli.training._strategy import CONTEXT, SCHEDULES, SHARDING, Strategies
 
 Array = NDArray[np.float64]
 
@@ -22,7 +23,8 @@ _SHORTEST_CHUNK = 256  # tokens of a sequence that context parallelism leaves a 
 
 
 class Layout(NamedTuple):
-    """Degrees, micro-batch (sequences), schedule (index into SCHEDULES) and global batch of one layout."""
+    """Degrees, micro-batch (sequences), schedule and context exchange (indices into SCHEDULES and CONTEXT),
+    replicas of hybrid sharding and global batch of one layout."""
 
     tp: int
     pp: int
@@ -32,6 +34,8 @@ class Layout(NamedTuple):
     ep: int
     micro_batch: int
     schedule: int
+    context: int
+    replicas: int
     batch: int
 
     @property
@@ -80,9 +84,10 @@ def layouts(
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
     schedules: Sequence[str] = SCHEDULES,
+    offers: Offers = EVERYTHING,
 ) -> list[Layout]:
-    """Return every layout of ``batch`` sequences over ``n_chips``; ``pins`` fixes degrees by name,
-    ``schedules`` names the pipelines to consider.
+    """Return every layout of ``batch`` sequences over ``n_chips``; ``pins`` fixes degrees by name, ``schedules`` names
+    the pipelines to consider and ``offers`` the exchanges of context.
 
     tp divides the heads and stays within four domains; pp takes at most one stage a layer; cp halves sequences;
     ep divides the experts and the ranks that hold them. Not ``exact``: as many of the chips are used as degrees in
@@ -92,7 +97,7 @@ def layouts(
     offered = {SCHEDULES.index(name) for name in schedules}
     experts = int(f.experts[0])
     found: list[Layout] = []
-    for tp, pp, cp in _model_degrees(f, n_chips=n_chips, seq=seq, domain=domain, pins=held, exact=exact):
+    for tp, pp, cp in _model_degrees(f, n_chips=n_chips, seq=seq, domain=domain, pins=held, exact=exact, offers=offers):
         for ep in _pinned(_divisors_of_experts(experts), held.get("ep")):
             dp = _data_degree(n_chips // (tp * pp * cp), tp * cp, ep, batch)
             if dp < 1 or (exact and (dp * tp * pp * cp != n_chips or batch % dp)) or dp != held.get("dp", dp):
@@ -103,7 +108,11 @@ def layouts(
                     continue
                 for vpp, schedule in _schedules(int(f.layers[0]), pp, share // micro):
                     if vpp == held.get("vpp", vpp) and (schedule in offered or pp == 1):
-                        found.append(Layout(tp, pp, vpp, dp, cp, ep, micro, schedule, share * dp))
+                        found += [
+                            Layout(tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas, share * dp)
+                            for context in _contexts(f, tp, cp, offers)
+                            for replicas in _replicas(tp, dp * cp, ep, domain, offers)
+                        ]
     if exact or not found:
         return found
     most = max(x.chips for x in found)
@@ -112,14 +121,16 @@ def layouts(
 
 
 def _model_degrees(
-    f: Facts, *, n_chips: int, seq: int, domain: int, pins: Mapping[str, int], exact: bool
+    f: Facts, *, n_chips: int, seq: int, domain: int, pins: Mapping[str, int], exact: bool, offers: Offers
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (tp, pp, cp) that the model and the chips admit."""
     heads, layers = int(f.heads[0]), int(f.layers[0])
     for tp in _pinned([d for d in divisors(heads) if d <= min(n_chips, 4 * domain)], pins.get("tp")):
         stages = divisors(n_chips) if exact else sorted({*divisors(layers), *(2**i for i in range(9))})
         for pp in _pinned([d for d in stages if d <= min(layers, n_chips // tp)], pins.get("pp")):
-            for cp in _pinned([2**i for i in range(11) if _chunks(seq, 2**i)], pins.get("cp")):
+            for cp in _pinned([2**i for i in range(11)], pins.get("cp")):
+                if not _chunks(seq, cp) or (cp > 1 and not offers.contexts):
+                    continue
                 if tp * pp * cp <= n_chips:
                     yield tp, pp, cp
 
@@ -136,6 +147,21 @@ def _data_degree(ranks: int, inner: int, ep: int, batch: int) -> int:
 
 def _chunks(seq: int, cp: int) -> bool:
     return cp == 1 or (seq % (2 * cp) == 0 and seq // cp >= _SHORTEST_CHUNK)
+
+
+def _contexts(f: Facts, tp: int, cp: int, offers: Offers) -> list[int]:
+    """Return the exchanges that a layout may use: heads are exchanged where every rank keeps whole ones."""
+    if cp == 1:
+        return [0]
+    whole = int(f.heads[0]) % (tp * cp) == 0 and int(f.kv_heads[0]) % (tp * cp) == 0
+    return [CONTEXT.index(name) for name in offers.contexts if name != "ulysses" or whole]
+
+
+def _replicas(tp: int, ranks: int, ep: int, domain: int, offers: Offers) -> list[int]:
+    """Return 1 and, where it can be, the replicas of hybrid sharding that keep each shard group in a domain."""
+    group = max(1, domain // tp)
+    hybrid = offers.hybrid and 1 < group < ranks and ranks % group == 0 and group * tp >= ep
+    return [1, ranks // group] if hybrid else [1]
 
 
 def _divisors_of_experts(experts: int) -> list[int]:
@@ -165,10 +191,19 @@ def space(
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
     schedules: Sequence[str] = SCHEDULES,
+    offers: Offers = EVERYTHING,
 ) -> Space:
-    """Return every strategy of a model on ``n_chips``. Raises InfeasibleError where no degrees multiply to them."""
+    """Return every strategy of a model on ``n_chips`` that ``offers`` allows. Raises InfeasibleError where no degrees multiply to them."""
     found = layouts(
-        f, n_chips=n_chips, batch=batch, seq=seq, domain=domain, pins=pins, exact=exact, schedules=schedules
+        f,
+        n_chips=n_chips,
+        batch=batch,
+        seq=seq,
+        domain=domain,
+        pins=pins,
+        exact=exact,
+        schedules=schedules,
+        offers=offers,
     )
     if not found:
         fixed = ", ".join(f"{k} {v}" for k, v in (pins or {}).items())
@@ -178,8 +213,8 @@ def space(
             + f": dp must divide the batch, tp the {int(f.heads[0])} heads, and pp is at most {int(f.layers[0])} layers"
         )
     table = np.array([x[:-1] for x in found], dtype=np.float64)
-    tp, pp, vpp, dp, cp, ep, micro, schedule = np.ascontiguousarray(table.T)
-    switches = _switches()
+    tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas = np.ascontiguousarray(table.T)
+    switches = _switches(offers)
     grid = Strategies(
         tp=tp,
         pp=pp,
@@ -190,22 +225,30 @@ def space(
         etp=np.where(ep > 1, 1.0, tp),
         micro_batch=micro,
         schedule=schedule,
+        context=context,
+        replicas=replicas,
         **switches,
     )
     shape = np.broadcast_shapes(*(a.shape[:-1] for a in switches.values()))
     return Space(grid=grid, batch=np.array([float(x.batch) for x in found]), n_layouts=len(found), shape=shape)
 
 
-def _switches() -> dict[str, Array]:
+def _switches(offers: Offers) -> dict[str, Array]:
     """Return each switch along its own axis, a last axis of one for layouts; a pair that depends shares an axis."""
+
+    def both(has: bool) -> list[float]:
+        return [0.0, 1.0] if has else [0.0]
+
+    sharding = [float(i) for i, name in enumerate(SHARDING) if name in offers.sharding or name == "none"]
+    overlap = 3 if offers.tp_overlap else 2
     axes: list[dict[str, list[float]]] = [
-        {"offload_activations": [0.0, 1.0]},
-        {"short_moments": [0.0, 1.0]},
-        {"offload": [0.0, 1.0]},
-        {"sharding": [0.0, 1.0, 2.0, 3.0]},
+        {"offload_activations": both(offers.activation_offload)},
+        {"short_moments": both(offers.short_moments)},
+        {"offload": both(offers.optimizer_offload)},
+        {"sharding": sharding},
         {"dp_overlap": [0.0, 1.0]},
         {"recompute": [r for r, _ in _RECOMPUTE], "recompute_share": [share for _, share in _RECOMPUTE]},
-        {"sequence_parallel": [0.0, 1.0, 1.0], "tp_overlap": [0.0, 0.0, 1.0]},
+        {"sequence_parallel": [0.0, 1.0, 1.0][:overlap], "tp_overlap": [0.0, 0.0, 1.0][:overlap]},
     ]
     out = {}
     for axis, names in enumerate(axes):
@@ -220,9 +263,9 @@ def valid(s: Strategies) -> NDArray[np.bool_]:
     """Return which strategies are ones of their own, over the axes that matter.
 
     Without tensor parallelism its two switches stay off; without data parallelism there is nothing to shard and no
-    collective to overlap.
+    collective to overlap; hybrid sharding shares something.
     """
     tensor = (s.tp > 1) | (s.sequence_parallel == 0)
     data = (s.dp * s.cp > 1) | ((s.sharding == 0) & (s.dp_overlap == 0))
-    out: NDArray[np.bool_] = tensor & data
+    out: NDArray[np.bool_] = tensor & data & ((s.replicas == 1) | (s.sharding > 0))
     return out

@@ -136,7 +136,8 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     """Return the forward and the backward pass of one layer and micro-batch, recomputation in the latter."""
     split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
     flash_core = np.where(h.flash > 0, r.core * np.power(r.generation, h.core), r.product)
-    uneven = np.where(h.balanced > 0, 1.0, r.uneven)
+    # Capacity and a stated skew are in the rows already (suanli.training._routing).
+    uneven = np.where((h.balanced > 0) | (f.capacity > 0) | (f.skew > 0), 1.0, r.uneven)
     expert = r.expert * uneven
     products = r.product * (u.gemm_f + expert * u.expert_f)
     core = flash_core * u.core_f
@@ -157,6 +158,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     exposed_ep = uneven * r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
     slowed = 1.0 + r.contention * r.tp * t.tp * r.tp_hidden * s.tp_overlap / np.maximum(forward, 1e-12)
     host = r.launch * (h.kernels + f.moe_layers / f.layers * h.expert_kernels)
+    cp, cp_back = _exposed_context(s, t, r, core=core, core_back=core_b)
     launch_f = _smooth_max(forward, host)
     launch_b = _smooth_max(backward + again, host * (2.0 + full))
     one = Pass(
@@ -166,7 +168,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
         recompute=np.zeros(1),
         launch=launch_f,
         tp=2.0 * exposed_tp,
-        cp=r.cp * t.cp,
+        cp=cp,
         ep=exposed_ep,
     )
     two = Pass(
@@ -176,10 +178,26 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
         recompute=again,
         launch=launch_b,
         tp=(2.0 + 2.0 * full + _REGATHER * s.sequence_parallel) * exposed_tp,
-        cp=(2.0 + full) * r.cp * t.cp,
+        cp=cp_back + full * cp,
         ep=(1.0 + full) * exposed_ep,
     )
     return one, two
+
+
+def _exposed_context(s: Strategies, t: Traffic, r: Rates, *, core: Array, core_back: Array) -> tuple[Array, Array]:
+    """Return the exposed seconds a layer of context exchange, (forward, backward).
+
+    Gathering is calibrated as a whole. A ring passes the next keys on while attention works on these: what exceeds
+    the attention of its cp - 1 steps shows. Heads are exchanged before and after attention, with nothing to hide behind.
+    """
+    if not np.any(s.context > 0):
+        return r.cp * t.cp, r.cp * t.cp_back
+    under = (s.cp - 1.0) / s.cp
+    ring_f = np.maximum(0.0, t.cp - under * core)
+    ring_b = np.maximum(0.0, t.cp_back - under * core_back)
+    forward = np.where(s.context == 1, ring_f, np.where(s.context == 2, t.cp, r.cp * t.cp))
+    backward = np.where(s.context == 1, ring_b, np.where(s.context == 2, t.cp_back, r.cp * t.cp_back))
+    return forward, backward
 
 
 def data_parallel(s: Strategies, t: Traffic, r: Rates, *, forward: Array, backward: Array, n_micro: Array) -> Array:
@@ -193,6 +211,7 @@ def data_parallel(s: Strategies, t: Traffic, r: Rates, *, forward: Array, backwa
     pieces = r.dp * (2.0 * t.piece_gather + t.piece_reduce) + 3.0 * r.hop * t.ring_steps
     total = np.where(whole, n_micro * pieces, r.dp * (t.dp_reduce + np.where(none, t.dp_extra, t.dp_gather)))
     window = np.where(whole, n_micro * (forward + backward), backward + np.where(none, 0.0, forward))
+    total = total + r.dp * t.replicate
     hidden = r.dp_hidden * s.dp_overlap
     covered = np.minimum(total, window) * hidden
     return total - covered + r.contention * covered
@@ -217,7 +236,7 @@ def step_parts(
     full, last = stage_layers(f.layers, s.pp, s.vpp)
     layer = one.total + two.total
     head = r.product * (u.head_f + u.head_b) + r.passes * u.loss
-    tail = head * (1.0 + f.mtp_layers) + f.mtp_layers * layer
+    tail = head * (1.0 + f.mtp_layers) + f.mtp_layers * (layer + r.product * u.depth)
     mean_layers = f.layers / s.pp
     mean = mean_layers * layer + tail / s.pp
     single = s.pp == 1
@@ -281,8 +300,9 @@ def _worst_stage(f: Facts, s: Strategies, *, layer: Array, tail: Array, full: Ar
 def _optimizer(f: Facts, s: Strategies, *, memory_bandwidth: float) -> Array:
     """Return the seconds of the optimizer on the fullest stage."""
     dense, routed = local_weights(f, s, stage="first")
-    ranks = np.where(s.sharding > 0, s.dp * s.cp, 1.0)
-    expert_ranks = np.where(s.sharding > 0, np.maximum(1.0, s.dp * s.cp * s.tp / (s.ep * s.etp)), 1.0)
+    group = s.dp * s.cp / s.replicas
+    ranks = np.where(s.sharding > 0, group, 1.0)
+    expert_ranks = np.where(s.sharding > 0, np.maximum(1.0, group * s.tp / (s.ep * s.etp)), 1.0)
     size = _OPTIMIZER_BYTES * (dense / ranks + routed / expert_ranks)
     size = size * np.where(s.short_moments > 0, 34.0 / 42.0, 1.0)
     return np.where(s.offload > 0, size / _HOST_RATE, size / memory_bandwidth)

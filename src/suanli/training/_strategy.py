@@ -17,6 +17,10 @@ SHARDING: tuple[str, ...] = ("none", "zero1", "zero2", "zero3")
 RECOMPUTE: tuple[str, ...] = ("none", "selective", "full")
 """What the backward pass computes again."""
 
+CONTEXT: tuple[str, ...] = ("all_gather", "ring", "ulysses")
+"""How context parallel ranks share attention: keys gathered (Llama 3), passed round (2310.01889), heads exchanged
+(DeepSpeed-Ulysses, 2309.14509)."""
+
 SCHEDULES: tuple[str, ...] = ("1f1b", "interleaved", "zero_bubble", "dualpipe")
 """Pipeline schedules: PipeDream 1F1B, Megatron interleaved, ZB-H1 and DeepSeek's DualPipe."""
 
@@ -25,8 +29,9 @@ SCHEDULES: tuple[str, ...] = ("1f1b", "interleaved", "zero_bubble", "dualpipe")
 class Strategies:
     """Degrees, micro-batch (sequences) and switches of each candidate; every field broadcasts with every other.
 
-    ``sharding``, ``recompute`` and ``schedule`` are indices into SHARDING, RECOMPUTE and SCHEDULES; switches are 0
-    or 1; ``recompute_share`` is the share of layers that full recomputation covers; ``etp`` is the tensor degree
+    ``sharding``, ``recompute``, ``schedule`` and ``context`` are indices into SHARDING, RECOMPUTE, SCHEDULES and
+    CONTEXT; switches are 0 or 1; ``replicas`` counts the groups that each share weights and optimizer state among
+    themselves (hybrid sharding, HSDP); ``recompute_share`` is the share of layers that full recomputation covers; ``etp`` is the tensor degree
     inside an expert; ``offload`` puts optimizer state, ``offload_activations`` activations into host memory;
     ``short_moments`` keeps Adam's moments in 2 bytes.
     """
@@ -44,6 +49,8 @@ class Strategies:
     recompute_share: Array
     sequence_parallel: Array
     schedule: Array
+    context: Array
+    replicas: Array
     tp_overlap: Array
     dp_overlap: Array
     offload: Array
@@ -61,6 +68,8 @@ _DEFAULTS: dict[str, float] = {
     "dp": 1.0,
     "cp": 1.0,
     "ep": 1.0,
+    "context": 0.0,
+    "replicas": 1.0,
     "sharding": 1.0,
     "recompute": 0.0,
     "recompute_share": 1.0,
@@ -80,7 +89,7 @@ def strategies(**given: ArrayLike) -> Strategies:
     """Return strategies from numbers or arrays; what is not given takes plain Megatron defaults.
 
     ``schedule`` defaults to 1F1B, or interleaved where vpp > 1; ``etp`` to tp without expert parallelism, else 1.
-    ``sharding``, ``recompute`` and ``schedule`` also take names. Raises InputError for unknown names and for
+    ``sharding``, ``recompute``, ``schedule`` and ``context`` also take names. Raises InputError for unknown names and for
     degrees below 1.
     """
     values: dict[str, Array] = {}
@@ -95,14 +104,14 @@ def strategies(**given: ArrayLike) -> Strategies:
         raise InputError(
             f"unknown part of a strategy '{sorted(given)[0]}'; known: {', '.join(f.name for f in fields(Strategies))}"
         )
-    for name in ("tp", "pp", "vpp", "dp", "cp", "ep", "etp", "micro_batch"):
+    for name in ("tp", "pp", "vpp", "dp", "cp", "ep", "etp", "micro_batch", "replicas"):
         if np.any(values[name] < 1):
             raise InputError(f"{name} {values[name].min():g} is below 1")
     return Strategies(**values)
 
 
 def _codes(name: str, raw: ArrayLike) -> Array:
-    names = {"sharding": SHARDING, "recompute": RECOMPUTE, "schedule": SCHEDULES}.get(name)
+    names = {"sharding": SHARDING, "recompute": RECOMPUTE, "schedule": SCHEDULES, "context": CONTEXT}.get(name)
     if isinstance(raw, str) and names is not None:
         if raw not in names:
             raise InputError(f"{name} '{raw}' is not one of {', '.join(names)}")
@@ -119,7 +128,11 @@ def describe(s: Strategies, index: int = 0) -> str:
     vpp = at(s.vpp)
     parts = [f"tp{at(s.tp):g}", f"pp{at(s.pp):g}" + (f"x{vpp:g}" if vpp > 1 else ""), f"dp{at(s.dp):g}"]
     parts += [f"{name}{value:g}" for name, value in (("cp", at(s.cp)), ("ep", at(s.ep))) if value > 1]
+    if at(s.cp) > 1 and at(s.context) > 0:
+        parts[-1 if at(s.ep) == 1 else -2] += f"-{CONTEXT[int(at(s.context))]}"
     parts += [f"mbs{at(s.micro_batch):g}", SHARDING[int(at(s.sharding))]]
+    if at(s.replicas) > 1:
+        parts[-1] += f"x{at(s.replicas):g}"
     recompute = RECOMPUTE[int(at(s.recompute))]
     share = at(s.recompute_share)
     parts.append(f"recompute-{recompute}" + (f" {100 * share:.0f} %" if recompute == "full" and share < 1 else ""))

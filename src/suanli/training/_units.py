@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from suanli.kinds import Chip
 from suanli.silicon import attention_time, elementwise_time, gemm_time
 from suanli.training._facts import Facts
+from suanli.training._routing import received
 
 Array = NDArray[np.float64]
 
@@ -21,7 +22,8 @@ class Units:
     ``gemm`` products of attention projections and dense feed-forward parts, ``expert`` those of experts, each forward
     and backward; ``core`` attention proper; ``sharded`` element-wise passes that tensor parallelism divides,
     ``replicated`` those that only sequence parallelism divides (given undivided); ``cast`` the quantisation passes of
-    8- and 4-bit formats; ``route`` permutation of tokens to experts. ``head`` and ``loss`` are the output layer's.
+    8- and 4-bit formats; ``route`` permutation of tokens to experts. ``head`` and ``loss`` are the output layer's; ``depth`` is the product
+    that joins a prediction depth's two inputs, forward and backward.
     """
 
     gemm_f: Array
@@ -38,6 +40,8 @@ class Units:
     head_f: Array
     head_b: Array
     loss: Array
+    misaligned: Array
+    depth: Array
 
 
 def operator_format(chip: Chip, precision: str) -> str:
@@ -73,6 +77,8 @@ def unit_times(
     precision: str,
     flash: Array,
     dropout: Array,
+    vocab_multiple: Array,
+    logit_bytes: Array,
 ) -> Units:
     """Return the unit times of each candidate; all arguments broadcast to one axis. Raises InputError for no peak rate.
 
@@ -89,7 +95,9 @@ def unit_times(
     core_f, core_b, softmax = _core(
         chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=half, flash=flash, dropout=dropout
     )
-    head_f, head_b = _product(chip, m=tokens, n=f.vocab / tp, k=f.hidden, dtype=half)
+    depth = _product(chip, m=tokens, n=f.hidden / tp, k=np.where(f.mtp_layers > 0, 2.0 * f.hidden, 0.0), dtype=dtype)
+    vocab = np.ceil(f.vocab / (vocab_multiple * tp)) * vocab_multiple
+    head_f, head_b = _product(chip, m=tokens, n=vocab, k=f.hidden, dtype=half)
     sharded, replicated, cast, route = _passes(
         f,
         tokens=tokens,
@@ -99,6 +107,7 @@ def unit_times(
         sparse=sparse,
         dropout=dropout,
         narrow=dtype not in {half, "fp32", "tf32"},
+        ep=ep,
     )
 
     def stream(size: Array) -> Array:
@@ -118,8 +127,15 @@ def unit_times(
         route=stream(route),
         head_f=head_f,
         head_b=head_b,
-        loss=stream(24.0 * tokens * f.vocab / tp),
+        loss=stream(logit_bytes * tokens * vocab),
+        misaligned=_misalignment(vocab) + 0.0 * tokens,
+        depth=depth[0] + depth[1],
     )
+
+
+def _misalignment(width: Array) -> Array:
+    """Return how far rows of ``width`` 2-byte numbers are from whole 16-byte pieces: 0, half way 0.5, odd widths 1."""
+    return np.where(np.mod(width, 8) == 0, 0.0, np.where(np.mod(width, 2) == 0, 0.5, 1.0))
 
 
 def _product(
@@ -166,15 +182,15 @@ def _dense_products(
 def _expert_products(
     chip: Chip, f: Facts, *, tokens: Array, tp: Array, ep: Array, etp: Array, sparse: Array, dtype: str
 ) -> tuple[Array, Array]:
-    """Return (forward, backward) seconds of the routed experts on one chip with balanced routing, grouped products.
+    """Return (forward, backward) seconds of the routed experts on one chip, grouped products.
 
-    A chip of an expert-parallel group receives as many rows as it sends: its tokens (divided by the tensor degree
-    that experts do not share) times top-k, spread over experts / ep.
+    Under balanced routing a chip of an expert-parallel group receives as many rows as it sends: its tokens (divided by
+    the tensor degree that experts do not share) times top-k, spread over experts / ep.
     """
     if not np.any(f.experts > 0):
         return np.zeros_like(tokens), np.zeros_like(tokens)
     local = np.maximum(f.experts / ep, 1.0)
-    rows = tokens * etp / tp * f.top_k / local
+    rows = received(f, ep) * tokens * etp / tp * f.top_k / local
     zero = np.zeros_like(rows)
     width = f.moe_ffn / etp
     up = _product(chip, m=rows, n=(1.0 + f.gated) * width + zero, k=f.hidden + zero, dtype=dtype, batch=local)
@@ -234,18 +250,28 @@ def _core(
 
 
 def _passes(
-    f: Facts, *, tokens: Array, tp: Array, etp: Array, dense: Array, sparse: Array, dropout: Array, narrow: bool
+    f: Facts,
+    *,
+    tokens: Array,
+    tp: Array,
+    etp: Array,
+    dense: Array,
+    sparse: Array,
+    dropout: Array,
+    narrow: bool,
+    ep: Array,
 ) -> tuple[Array, Array, Array, Array]:
     """Return bytes of the element-wise passes of one layer, forward: (sharded, replicated, casts, routing).
 
     Unfused counts in 2-byte numbers: norms read and write (twice), residual additions read two and write one
     (twice), dropout reads, writes and keeps a mask; positions on queries and keys; the activation function.
     """
+    received_rows = received(f, ep)
     heads = (f.heads + f.kv_heads) / tp * f.qk_dim
     rows = dense * f.ffn / tp + sparse * (f.shared_ffn / tp + f.top_k * f.moe_ffn / tp)
     sharded = tokens * 2.0 * (2.0 * heads + (2.0 + f.gated) * rows)
     replicated = tokens * f.hidden * 2.0 * (10.0 + 5.0 * dropout)
-    route = sparse * tokens * etp / tp * f.top_k * f.hidden * 2.0 * 8.0
+    route = sparse * received_rows * tokens * etp / tp * f.top_k * f.hidden * 2.0 * 8.0
     operands = 2.0 * f.hidden + f.heads / tp * f.v_dim + rows
     cast = tokens * operands * 4.0 if narrow else np.zeros_like(tokens)
     return sharded, replicated + 0.0 * sharded, cast + 0.0 * sharded, route + 0.0 * sharded
