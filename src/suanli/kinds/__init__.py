@@ -5,12 +5,13 @@ from suanli.kinds._cluster import Cluster
 from suanli.kinds._model import Architecture, Diffusion, Experts, Indexer, Latent, Linear, Model, Recommender
 from suanli.kinds._network import FabricBill, Network, Switch, Tier
 from suanli.kinds._ruling import GROUPS, Group, Remark, Ruling, Threshold
-from suanli.kinds._workload import Service, TrainingRun
+from suanli.kinds._workload import Adapters, Service, TrainingRun
 
 __all__ = [
     "BITS",
     "FORMATS",
     "GROUPS",
+    "Adapters",
     "Architecture",
     "Chip",
     "Cluster",
