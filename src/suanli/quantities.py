@@ -25,6 +25,7 @@ _DEFINITIONS = (
     "chip = [chip] = GPU = NPU",
     "user = [user]",
     "wafer = [wafer]",
+    "part = [part] = stack = package",
     "USD = [money_usd] = usd",
     "CNY = [money_cny] = cny = RMB",
     "EUR = [money_eur] = eur",

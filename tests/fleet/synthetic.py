@@ -75,7 +75,9 @@ def made(t: int, s: int, c: int, w: int, *, seed: int = 1, regions: int = 3, sli
         mean=demand * 1.5, worth=np.full(len(services), 0.02), minimum=np.zeros(len(services)),
         run_tokens=np.zeros(0), run_window=(), run_cost=np.zeros(0), run_delay=np.zeros(0),
         power=np.full((s, t), 60.0) * (1.0 + np.arange(t) / 40.0), options=(), projects=(),
-        project_of=np.full(j, -1, dtype=np.int64), wafers=np.zeros(j), supplier_cap={}, foundry_cap={}, cvar=(0.0, 0.1),
+        project_of=np.full(j, -1, dtype=np.int64), wafers=np.zeros((j, t)), end_value=np.zeros(j),
+        allocations=(), allotted=np.zeros((0, t)), parts=np.zeros((0, j)), supplier_cap={}, foundry_cap={},
+        cvar=(0.0, 0.1),
     )  # fmt: skip
     for name, value in change.items():
         object.__setattr__(grid, name, value)

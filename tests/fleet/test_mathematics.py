@@ -121,7 +121,7 @@ def test_what_rulings_forbid_is_no_variable() -> None:
 def test_chips_of_ones_own_need_their_project() -> None:
     grid, rates, futures, shares = made(12, 2, 3, 2)
     mine = [j for j, x in enumerate(grid.lines) if x.chip == "chip0"]
-    owner, wafers, price = np.full(grid.J, -1), np.zeros(grid.J), grid.price.copy()
+    owner, wafers, price = np.full(grid.J, -1), np.zeros((grid.J, grid.T)), grid.price.copy()
     owner[mine], wafers[mine], price[mine] = 0, 0.02, price[mine] / 10.0
     cheap = Project(name="own", cost=1.0, spent_before=0.0, pot=None, start=0, volume=0, wafers=40.0)
     changed = replace(grid, projects=(cheap,), project_of=owner, wafers=wafers, price=price, chip_price=price)

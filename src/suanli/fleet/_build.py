@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from suanli.errors import InputError
 from suanli.fleet._figure import Dated, Fig, ordinal
+from suanli.fleet._frozen import NOTHING, Frozen, begun_spend, placed_orders, with_orders, with_works
 from suanli.fleet._grid import (
     MEGA,
     Bills,
@@ -21,6 +22,7 @@ from suanli.fleet._grid import (
     curves,
     demand_arrays,
     energy_arrays,
+    learning,
     line_arrays,
     months_of,
     order_months,
@@ -31,7 +33,6 @@ from suanli.fleet._grid import (
 from suanli.fleet._lines import THOUSAND, Array, Line, month_list, steps, usd
 from suanli.fleet._schema import CaseSpec, Variant, View
 from suanli.fleet.mathematics import Shares
-from suanli.fleet.mathematics._arrival import delivered_before
 
 Bools = NDArray[np.bool_]
 
@@ -74,14 +75,20 @@ def grid_of(
     run: Bools,
     tokens: Array,
     variant: Variant | None = None,
+    frozen: Frozen = NOTHING,
 ) -> Grid:
-    """Return the arrays of a case. ``arrive`` and ``run`` [J, T] are rulings, ``tokens`` [R] the runs' tokens."""
+    """Return the arrays of a case. ``arrive`` and ``run`` [J, T] are rulings, ``tokens`` [R] the runs' tokens.
+
+    ``frozen`` is what an earlier plan began.
+    """
     months = month_list(spec)
     pots = tuple(p.id for p in spec.pots)
     years, year = np.unique([int(m[:4]) for m in months], return_inverse=True)
     start = months_of(view, months)
-    projects = project_arrays(spec, months, pots, view)
-    price, chip_price, fabric_price, rent = price_arrays(spec, lines, months, bills)
+    projects = project_arrays(spec, months, pots, view, dict(frozen.begun))
+    learnt = learning(lines, months, bills, projects)
+    price, chip_price, fabric_price, rent = price_arrays(spec, lines, months, bills, learnt)
+    allotted, parts = allocations(spec, lines, months)
     draw, energy = energy_arrays(spec, lines, months, bills)
     peak, mean = demand_arrays(spec, months)
     curve, stay = curves(lines)
@@ -118,7 +125,7 @@ def grid_of(
         run=run,
         order=order_months(lines, months, start, projects),
         given=plain["given"],
-        committed=commitments(spec, lines, months, view),
+        committed=(),
         demand=peak,
         mean=mean,
         worth=np.array([worth(spec, w) for w in range(len(spec.services))]),
@@ -131,13 +138,17 @@ def grid_of(
         options=options(spec, months, pots),
         projects=projects,
         project_of=np.array([_project(x, [p.name for p in projects]) for x in lines], dtype=np.int64),
-        wafers=np.array([wafers_of(x) for x in lines]) + bills.wafers,
+        wafers=np.stack([wafers_of(x, months) for x in lines]) + bills.wafers[:, None] / learnt,
+        end_value=plain["end_value"],
+        allocations=tuple(a.name for a in spec.allocations),
+        allotted=allotted,
+        parts=parts,
         supplier_cap=supplier_caps(spec, months),
         foundry_cap={f.id: f.wafers.si * (1.0 - f.phones.si) * f.buyer_share.si for f in spec.foundries},
         cvar=(spec.risk.cvar_weight.si, spec.risk.cvar_tail.si),
     )
-    history = np.stack([delivered_before(grid, j) for j in range(grid.J)])
-    return replace(grid, given=grid.given + history)
+    grid = with_orders(grid, placed_orders(spec, view, frozen))
+    return with_works(replace(grid, spent=begun_spend(grid, grid.projects)), frozen)
 
 
 def budgets(spec: CaseSpec, years: NDArray[np.int64], variant: Variant | None) -> Array:
@@ -170,24 +181,6 @@ def options(spec: CaseSpec, months: Sequence[str], pots: Sequence[str]) -> tuple
     )
 
 
-def commitments(
-    spec: CaseSpec, lines: Sequence[Line], months: Sequence[str], view: View
-) -> tuple[tuple[int, int, float], ...]:
-    """Return (line, month index, thousand chips) of orders placed before the view decides.
-
-    Raises InputError for a commitment whose offer is not made at its site.
-    """
-    origin = ordinal(months[0])
-    out = []
-    for order in spec.commitments:
-        found = [j for j, x in enumerate(lines) if x.offer and x.offer.id == order.offer and x.site == order.site]
-        if not found:
-            raise InputError(f"commitments: offer '{order.offer}' is not made at site '{order.site}'")
-        if ordinal(order.month) < ordinal(view.orders_from):
-            out.append((found[0], ordinal(order.month) - origin, order.quantity.si / THOUSAND))
-    return tuple(out)
-
-
 def worth(spec: CaseSpec, w: int) -> float:
     """Return USD lost with one unserved request: its value and its penalty."""
     service = spec.services[w]
@@ -202,12 +195,28 @@ def window(months: Sequence[str], first: str, last: str) -> tuple[int, int]:
     return max(0, ordinal(first) - origin), min(len(months) - 1, ordinal(last) - origin)
 
 
-def wafers_of(line: Line) -> float:
-    """Return wafers behind one chip of a line; zero where the case states none."""
-    offer = line.offer
-    if offer is None or offer.wafers is None:
-        return 0.0
-    return offer.wafers.dies_per_chip / (offer.wafers.dies_per_wafer.si * offer.wafers.yield_share.si)
+def wafers_of(line: Line, months: Sequence[str]) -> Array:
+    """Return [T]: wafers behind one chip ordered in each month, as the yield is learnt; zero where none is stated."""
+    wafers = line.offer.wafers if line.offer is not None else None
+    if wafers is None:
+        return np.zeros(len(months))
+    at = np.array([ordinal(m) for m in months], dtype=np.float64)
+    points = {ordinal(p.since): p.share.si for p in sorted(wafers.yields, key=lambda p: p.since)}
+    good = np.interp(at, list(points), list(points.values())) if points else np.full(len(months), wafers.yield_share.si)
+    return np.asarray(wafers.dies_per_chip / (wafers.dies_per_wafer.si * good))
+
+
+def allocations(spec: CaseSpec, lines: Sequence[Line], months: Sequence[str]) -> tuple[Array, Array]:
+    """Return (thousand parts a month [A, T], parts in a chip [A, J]) of what is allotted to this buyer."""
+    allotted = np.zeros((len(spec.allocations), len(months)))
+    parts = np.zeros((len(spec.allocations), len(lines)))
+    for a, allocation in enumerate(spec.allocations):
+        per_month = [(p.since, p.amount.si) for p in sorted(allocation.amounts, key=lambda p: p.since)]
+        allotted[a] = steps(per_month, months) / THOUSAND
+        for j, line in enumerate(lines):
+            stated = line.offer.parts if line.offer is not None else []
+            parts[a, j] = sum(p.per_chip.si for p in stated if p.allocation == allocation.id)
+    return allotted, parts
 
 
 def supplier_caps(spec: CaseSpec, months: Sequence[str]) -> Mapping[str, Array]:

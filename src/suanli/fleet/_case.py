@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from suanli import catalog, files
 from suanli.errors import InputError, nearest
 from suanli.fleet._figure import Fig, ordinal
 from suanli.fleet._schema import CaseSpec
-from suanli.fleet._schema_work import UserPoint
+from suanli.fleet._tables import fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,11 @@ def load_case(path_or_name: str | Path) -> Case:
     if not (folder / "case.yaml").is_file():
         raise InputError(f"{folder}: holds no case.yaml, so it is no case folder")
     trees, data = _parts(folder)
-    _tables(folder, data)
+    _beside(folder, data)
+    fill(folder, data, catalogue_ids())
     case = Case(name=folder.resolve().name, folder=folder, spec=_spec(folder, trees, data), trees=trees)
+    _check_groups(case)
+    case = replace(case, spec=_without_groups(case.spec))
     _check(case)
     return case
 
@@ -99,37 +102,21 @@ def _parts(folder: Path) -> tuple[dict[str, tuple[Path, Any]], dict[str, Any]]:
     return trees, data
 
 
-def _tables(folder: Path, data: dict[str, Any]) -> None:
-    """Replace the name of a CSV table under a service's demand by its rows."""
-    for service in data.get("services") or []:
-        if isinstance(service, dict) and isinstance(service.get("demand"), str):
-            service["demand"] = _demand_rows(folder / service["demand"], str(service.get("id", "")))
+def _beside(folder: Path, data: dict[str, Any]) -> None:
+    """Take chip, design and model files that stand beside the case by their path, wherever a chip or model is named."""
+    for part in ("offers", "stock", "services", "runs", "rates", "corrections", "builds", "estimates"):
+        for item in data.get(part) or []:
+            for field in ("chip", "model", "design"):
+                if isinstance(item, dict) and isinstance(item.get(field), str):
+                    item[field] = _path_or_name(folder, item[field])
+            if isinstance(item, dict) and isinstance(item.get("chips"), list):
+                item["chips"] = [_path_or_name(folder, c) if isinstance(c, str) else c for c in item["chips"]]
 
 
-def _demand_rows(path: Path, service: str) -> list[dict[str, Any]]:
-    frame = files.read_table(path)
-    needed = ("service", "month", "value", "source")
-    for column in needed:
-        if column not in frame.columns:
-            close = nearest(column, frame.columns)
-            raise InputError(
-                f"{path}: column '{column}' is missing; found {', '.join(frame.columns)}"
-                + (f"; is '{close}' meant?" if close else "")
-            )
-    rows = []
-    for line, row in enumerate(frame.iter_rows(named=True), start=2):
-        if row["service"] != service:
-            continue
-        figure = {k: row[k] for k in ("value", "source", "low", "high", "note") if row.get(k) not in {None, ""}}
-        kind = "rate" if "request" in str(row["value"]) else "users"
-        point = {"month": row["month"], kind: figure}
-        if row.get("known_from"):
-            point["known_from"] = row["known_from"]
-        files.validate(point, UserPoint, where=f"{path}:{line}")
-        rows.append(point)
-    if not rows:
-        raise InputError(f"{path}: has no row for service '{service}'")
-    return rows
+def _path_or_name(folder: Path, text: str) -> str:
+    head, name = ("design:", text.removeprefix("design:")) if text.startswith("design:") else ("", text)
+    found = folder / name
+    return f"{head}{found}" if found.suffix and found.is_file() else text
 
 
 def _spec(folder: Path, trees: Mapping[str, tuple[Path, Any]], data: Mapping[str, Any]) -> CaseSpec:
@@ -170,9 +157,47 @@ def rule_ids() -> tuple[str, ...]:
 
 def known_sources(spec: CaseSpec) -> set[str]:
     """Return every id that a figure may name as its source."""
-    catalogue = {e.id for e in catalog.events()} | {c.id for c in catalog.costs()} | set(rule_ids())
+    return catalogue_ids() | set(spec.sources)
+
+
+def catalogue_ids() -> set[str]:
+    """Return the ids of everything in the catalogue that can be a source."""
+    facts = {e.id for e in catalog.events()} | {c.id for c in catalog.costs()} | set(rule_ids())
     things = {c.id for c in catalog.chips()} | {s.id for s in catalog.switches()} | {m.id for m in catalog.models()}
-    return catalogue | things | set(spec.sources)
+    return facts | things
+
+
+def _check_groups(case: Case) -> None:
+    s = case.spec
+    known = set().union(*(_ids(x) for x in (s.suppliers, s.offers, s.sites, s.services, s.stock, s.builds, s.parties)))
+    for i, group in enumerate(s.groups):
+        if group.id in known:
+            raise InputError(f"{case.at(('groups', i, 'id'))}: '{group.id}' is the id of something else too")
+        for j, name in enumerate(group.members):
+            _member(case, ("groups", i, "members", j), name, known, "member")
+        known.add(group.id)
+
+
+def _without_groups(spec: CaseSpec) -> CaseSpec:
+    """Return the case with the members of groups in the place of their names, in shares and risks."""
+    groups: dict[str, list[str]] = {}
+
+    def flat(names: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(m for n in names for m in groups.get(n, [n])))
+
+    for group in spec.groups:
+        groups[group.id] = flat(group.members)
+    if not groups:
+        return spec
+    shares = [x.model_copy(update={"suppliers": flat(x.suppliers)}) for x in spec.shares]
+    factors = []
+    for factor in spec.factors:
+        outcomes = [
+            o.model_copy(update={"effects": [e.model_copy(update={"on": flat(e.on)}) for e in o.effects]})
+            for o in factor.outcomes
+        ]
+        factors.append(factor.model_copy(update={"outcomes": outcomes}))
+    return spec.model_copy(update={"shares": shares, "factors": factors})
 
 
 def _check(case: Case) -> None:
@@ -207,6 +232,7 @@ def _check_references(case: Case) -> None:
         "build": _ids(s.builds),
         "fabric": _ids(s.fabrics),
         "foundry": _ids(s.foundries),
+        "allocation": _ids(s.allocations),
         "workload": _ids(s.services) | _ids(s.runs),
         "region": {x.region for x in s.sites},
     }
@@ -215,7 +241,8 @@ def _check_references(case: Case) -> None:
         if name is not None:
             _member(case, location, name, sets[kind], kind)
 
-    for part in ("views", "parties", "pots", "sites", "suppliers", "offers", "builds", "services", "runs", "factors"):
+    named = ("views", "parties", "groups", "pots", "sites", "suppliers", "foundries", "allocations", "fabrics")
+    for part in (*named, "offers", "builds", "stock", "services", "runs", "shares", "factors", "estimates"):
         seen: set[str] = set()
         for i, item in enumerate(getattr(s, part)):
             if item.id in seen:
@@ -234,6 +261,10 @@ def _check_references(case: Case) -> None:
         need("build", ("offers", i, "build"), offer.build)
         if offer.wafers:
             need("foundry", ("offers", i, "wafers", "foundry"), offer.wafers.foundry)
+        if offer.lease:
+            need("party", ("offers", i, "lease", "tenant"), offer.lease.tenant)
+        for j, part_of in enumerate(offer.parts):
+            need("allocation", ("offers", i, "parts", j, "allocation"), part_of.allocation)
     for i, item in enumerate(s.stock):
         need("site", ("stock", i, "site"), item.site)
         need("supplier", ("stock", i, "supplier"), item.supplier)
@@ -250,8 +281,7 @@ def _check_references(case: Case) -> None:
     for i, variant in enumerate(s.variants):
         for name in variant.budgets:
             need("pot", ("variants", i, "budgets", name), name)
-    for i, rate in enumerate(s.rates):
-        need("workload", ("rates", i, "workload"), rate.workload)
+    _check_rates(case, need)
     for i, estimate in enumerate(s.estimates):
         need("workload", ("estimates", i, "of"), estimate.of)
     for i, condition in enumerate(s.conditions):
@@ -259,13 +289,34 @@ def _check_references(case: Case) -> None:
     _check_names(case)
 
 
+def _check_rates(case: Case, need: Callable[[str, Sequence[str | int], str | None], None]) -> None:
+    """Check that measured rates are of workloads that the case has, in the unit of their kind."""
+    services = _ids(case.spec.services)
+    for i, rate in enumerate(case.spec.rates):
+        need("workload", ("rates", i, "workload"), rate.workload)
+        if (rate.workload in services) != rate.unit.startswith("request"):
+            wanted = "request/s/chip" if rate.workload in services else "token/s/chip"
+            raise InputError(f"{case.at(('rates', i, 'rate'))}: '{rate.workload}' takes {wanted}, found {rate.unit}")
+    for part in ("corrections", "measurements"):
+        for i, item in enumerate(getattr(case.spec, part)):
+            for j, name in enumerate(item.workloads):
+                need("workload", (part, i, "workloads", j), name)
+
+
 def _check_names(case: Case) -> None:
     """Check that chips, models and switches are in the catalogue."""
     s = case.spec
-    for part in ("offers", "stock"):
+    for part in ("offers", "stock", "rates", "corrections"):
         for i, item in enumerate(getattr(s, part)):
             if not item.chip.startswith("design:"):
                 _known(case, (part, i, "chip"), catalog.chip, item.chip)
+    designs = {b.id: b.design for b in s.builds}
+    for i, offer in enumerate(s.offers):
+        if offer.build is not None and offer.chip != f"design:{designs[offer.build]}":
+            raise InputError(
+                f"{case.at(('offers', i, 'chip'))}: '{offer.chip}' is not what build '{offer.build}' makes; "
+                f"write 'design:{designs[offer.build]}'"
+            )
     for part in ("services", "runs"):
         for i, work in enumerate(getattr(s, part)):
             _known(case, (part, i, "model"), catalog.model, work.model)
@@ -317,7 +368,8 @@ def _check_dates(case: Case) -> None:
 def _check_risks(case: Case) -> None:
     s = case.spec
     targets = {"*"} | _ids(s.offers) | _ids(s.suppliers) | _ids(s.services) | _ids(s.sites) | _ids(s.foundries)
-    targets |= {o.chip for o in s.offers} | {x.chip for x in s.stock} | _ids(s.stock)
+    targets |= {o.chip for o in s.offers} | {x.chip for x in s.stock} | _ids(s.stock) | _ids(s.builds)
+    targets |= {x.region for x in s.sites} | _ids(s.parties)
     names = {f.id for f in s.factors}
     rules = set(rule_ids())
     outcomes = {f.id: [o.id for o in f.outcomes] for f in s.factors}

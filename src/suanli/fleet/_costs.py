@@ -59,7 +59,7 @@ def order_cost(setting: Setting, s: int, j: int) -> Array:
     if g.lines[j].leased:
         return _lease_cost(setting, s, j)
     price = g.price[j] * f.price[s, j]
-    return np.asarray(price * g.discount * paid_share(setting, s, j) - salvage(setting, s, j))
+    return np.asarray(price * g.discount * paid_share(setting, s, j) - salvage(setting, s, j) - retired(setting, s, j))
 
 
 def salvage(setting: Setting, s: int, j: int) -> Array:
@@ -72,6 +72,17 @@ def salvage(setting: Setting, s: int, j: int) -> Array:
     age = (g.T - 1 - np.arange(g.T))[:, None]
     left = (1.0 - g.failures[j]) ** age * (1.0 - g.loss[j]) ** (age / 12.0) * (age < g.stay[j])
     return np.asarray((arrived * left).sum(axis=0) * f.delivered[s, j] * g.price[j] * g.discount[-1])
+
+
+def retired(setting: Setting, s: int, j: int) -> Array:
+    """Return [T]: discounted MUSD that a thousand chips ordered in each month bring when they retire in the horizon."""
+    g, f = setting.grid, setting.futures
+    stay = int(g.stay[j])
+    if g.end_value[j] == 0.0 or stay >= g.T:
+        return np.zeros(g.T)
+    arrived = setting.classes.arrived[j, int(setting.classes.of[s, j])]
+    worth = g.end_value[j] * (1.0 - g.failures[j]) ** stay * g.discount[stay:, None]
+    return np.asarray((arrived[: g.T - stay] * worth).sum(axis=0) * f.delivered[s, j] * g.price[j])
 
 
 def _lease_cost(setting: Setting, s: int, j: int) -> Array:
@@ -104,7 +115,17 @@ def fixed_cost(setting: Setting, s: int) -> float:
         if key in setting.classes.given:
             coming = np.maximum(setting.classes.given[key], 0.0)
             total += float((coming * g.price[j] * g.discount).sum() * f.delivered[s, j] * (1.0 - g.deposit[j]))
-    return total
+    return total + sum(_lease_left(setting, j, month, quantity) for j, month, quantity in g.committed)
+
+
+def _lease_left(setting: Setting, j: int, month: int, quantity: float) -> float:
+    """Return discounted MUSD of rent that is due, used or not, for an earlier lease from the view's first month on."""
+    g = setting.grid
+    if not g.lines[j].leased:
+        return 0.0
+    first = month + len(g.curve[j]) - 1
+    due = g.discount[max(first, g.start, 0) : max(first + int(g.stay[j]), 0)].sum()
+    return float(quantity * g.rent[j, max(month, 0)] * g.take_or_pay[j] * due)
 
 
 def short_cost(setting: Setting, w: int) -> Array:

@@ -13,7 +13,19 @@ from suanli import catalog
 from suanli.errors import SuanliError
 from suanli.fleet._grid import Bills, Pool, Rates
 from suanli.fleet._lines import THOUSAND, Array, Line
+from suanli.fleet._measured import (
+    Own,
+    ServeRate,
+    TrainRate,
+    corrected_serve,
+    corrected_train,
+    measured_serve,
+    measured_train,
+    own_rates,
+    pools_of_run,
+)
 from suanli.fleet._schema import CaseSpec
+from suanli.fleet._schema_offers import Build
 from suanli.fleet._schema_work import Run
 from suanli.fleet._schema_work import Service as ServiceSpec
 from suanli.kinds import Chip, Model, Service
@@ -23,31 +35,8 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 POOLS: tuple[int, ...] = (4096, 16384)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeRate:
-    """Requests/s of one chip serving one service within its limits, and how it is laid out."""
-
-    rate: float
-    p10: float
-    p90: float
-    layout: str
-    source: str
-    power_w: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainRate:
-    """Tokens/s of pools of one chip in one run, by chips in the pool."""
-
-    chips: tuple[int, ...]
-    rate: tuple[float, ...]
-    p10: tuple[float, ...]
-    p90: tuple[float, ...]
-    mfu: tuple[float | None, ...]
-    strategy: tuple[str, ...]
-    source: str
+RAMP_MONTHS = 24
+SERVING, TRAINING = "serving engine", "training engine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +86,7 @@ def tables_of(spec: CaseSpec, tell: Tell = lambda _: None) -> Tables:
         where.setdefault(names[offer.chip], set()).update(regions[s] for s in offer.sites)
     for stock in spec.stock:
         where.setdefault(names[stock.chip], set()).add(regions[stock.site])
-    own = {(r.workload, catalog.chip(r.chip).id): (float(r.rate), r.source) for r in spec.rates}
+    own = own_rates(spec, names)
     serve: dict[tuple[str, str], ServeRate] = {}
     train: dict[tuple[str, str], TrainRate] = {}
     unfit: list[tuple[str, str, str]] = []
@@ -120,20 +109,27 @@ def tables_of(spec: CaseSpec, tell: Tell = lambda _: None) -> Tables:
 def _train(
     run: Run,
     chip: Chip,
-    own: Mapping[tuple[str, str], tuple[float, str]],
+    own: Own,
     out: dict[tuple[str, str], TrainRate],
     unfit: list[tuple[str, str, str]],
 ) -> None:
     most = int(run.largest_pool.si)
-    sizes = tuple(dict.fromkeys([n for n in POOLS if n < most] + [most]))
-    if (run.id, chip.id) in own:
-        rate, source = own[run.id, chip.id]
-        speeds = tuple(rate * n for n in sizes)
-        out[run.id, chip.id] = TrainRate(
-            chips=sizes, rate=speeds, p10=speeds, p90=speeds, mfu=(None,) * len(sizes),
-            strategy=("measured",) * len(sizes), source=source,
-        )  # fmt: skip
+    stated = own.rates.get((run.id, chip.id), ())
+    sizes = pools_of_run(stated, tuple(dict.fromkeys([n for n in POOLS if n < most] + [most])))
+    if any(r.pool is None for r in stated):
+        out[run.id, chip.id] = measured_train(stated, sizes, None)
         return
+    found = _asked(run, chip, sizes)
+    if stated:
+        out[run.id, chip.id] = measured_train(stated, sizes, None if isinstance(found, str) else found)
+    elif isinstance(found, str):
+        unfit.append((run.id, chip.id, found))
+    else:
+        out[run.id, chip.id] = corrected_train(found, own.factor("training", run.id, chip.id))
+
+
+def _asked(run: Run, chip: Chip, sizes: Sequence[int]) -> TrainRate | str:
+    """Return the training engine's rates of pools of one chip, or why there are none."""
     from suanli.training import rate_table
 
     try:
@@ -142,36 +138,33 @@ def _train(
             global_batch=run.batch, precision=run.precision,
         )  # fmt: skip
     except SuanliError as error:
-        unfit.append((run.id, chip.id, str(error)))
-        return
+        return str(error)
     rows = [r for r in frame.iter_rows(named=True) if r["fits"] and r["tokens_per_s"]]
     if not rows:
         reasons = [r["reason"] for r in frame.iter_rows(named=True) if r["reason"]]
-        unfit.append((run.id, chip.id, reasons[-1] if reasons else "does not fit"))
-        return
-    out[run.id, chip.id] = TrainRate(
+        return reasons[-1] if reasons else "does not fit"
+    return TrainRate(
         chips=tuple(int(r["n_chips"]) for r in rows),
         rate=tuple(float(r["tokens_per_s"]) for r in rows),
         p10=tuple(float(r["p10"]) for r in rows),
         p90=tuple(float(r["p90"]) for r in rows),
         mfu=tuple(r["mfu"] for r in rows),
         strategy=tuple(str(r["strategy"]) for r in rows),
-        source="training engine",
+        source=TRAINING,
     )
 
 
 def _serve(
     service: ServiceSpec,
     chips: Sequence[Chip],
-    own: Mapping[tuple[str, str], tuple[float, str]],
+    own: Own,
     out: dict[tuple[str, str], ServeRate],
     unfit: list[tuple[str, str, str]],
 ) -> None:
     left = []
     for chip in chips:
-        if (service.id, chip.id) in own:
-            rate, source = own[service.id, chip.id]
-            out[service.id, chip.id] = ServeRate(rate=rate, p10=rate, p90=rate, layout="measured", source=source)
+        if (service.id, chip.id) in own.rates:
+            out[service.id, chip.id] = measured_serve(own.rates[service.id, chip.id])
         elif not chip.peak or chip.memory_bandwidth is None or chip.memory_bytes is None:
             unfit.append((service.id, chip.id, "its rates or memory are unknown"))
         else:
@@ -186,14 +179,11 @@ def _serve(
         if not row["fits"] or not rate:
             unfit.append((service.id, row["chip"], row["reason"] or "does not fit"))
             continue
-        out[service.id, row["chip"]] = ServeRate(
-            rate=float(rate),
-            p10=float(row["p10"]),
-            p90=float(row["p90"]),
-            layout=str(row["layout"]),
-            source="serving engine",
+        found = ServeRate(
+            rate=float(rate), p10=float(row["p10"]), p90=float(row["p90"]), layout=str(row["layout"]), source=SERVING,
             power_w=row["power_w"],
-        )
+        )  # fmt: skip
+        out[service.id, row["chip"]] = corrected_serve(found, own.factor("serving", service.id, row["chip"]))
 
 
 def service_of(spec: ServiceSpec, model: Model) -> Service:
@@ -232,7 +222,9 @@ def rates_of(spec: CaseSpec, pools: Sequence[Pool], tables: Tables) -> Rates:
         for r, run in enumerate(spec.runs):
             table = tables.train.get((run.id, pool.chip))
             if table is not None and run.region == pool.region:
-                train[r, q] = segments(table.chips, table.rate)
+                widths, speed = segments(table.chips, table.rate)
+                moved = run.restart is not None and pool.chip != tables.names[run.chips[0]]
+                train[r, q] = widths, speed * (1.0 - run.restart.si if moved and run.restart is not None else 1.0)
     return Rates(serve=serve, train=train)
 
 
@@ -263,7 +255,8 @@ def bills_of(spec: CaseSpec, lines: Sequence[Line], tables: Tables) -> Bills:
 
     choices = {f.id: f for f in spec.fabrics}
     builds = {b.id: b for b in spec.builds}
-    fabric_usd, fabric_w, chip_w, unit, wafers = (np.zeros(len(lines)) for _ in range(5))
+    fabric_usd, fabric_w, chip_w, unit, dies, wafers = (np.zeros(len(lines)) for _ in range(6))
+    ramp: dict[str, Array] = {}
     for j, line in enumerate(lines):
         chip = tables.chips[line.chip]
         item = line.offer if line.offer is not None else line.stock
@@ -282,8 +275,30 @@ def bills_of(spec: CaseSpec, lines: Sequence[Line], tables: Tables) -> Bills:
         if line.offer.build is not None:
             made = tables.designs[line.chip]
             unit[j] = unit_price(made, builds[line.offer.build].margin)
+            dies[j] = unit[j] * die_share(made)
+            ramp[line.offer.build] = ramp_of(made, builds[line.offer.build])
             wafers[j] = float(made.spec.array("dies")[0] / (made.gross_dies[0] * made.yields["sold"][0]))
-    return Bills(fabric_usd=fabric_usd, fabric_w=fabric_w, chip_w=chip_w, unit_usd=unit, wafers=wafers)
+    return Bills(
+        fabric_usd=fabric_usd, fabric_w=fabric_w, chip_w=chip_w, unit_usd=unit, die_usd=dies, wafers=wafers, ramp=ramp
+    )
+
+
+def die_share(made: Design) -> float:
+    """Return the share of a chip's cost that is its dies, bonding and test losses on them included."""
+    parts = {name: float(np.ravel(value)[0]) for name, value in made.cost.breakdown.items()}
+    good = parts["dies"] + parts["package"] + parts["memory"]
+    return parts["dies"] / good * (1.0 - parts["board"] / sum(parts.values()))
+
+
+def ramp_of(made: Design, build: Build) -> Array:
+    """Return the yield over its mature value by month of volume: as the case states it, else the design room's."""
+    from suanli.design import build_terms
+
+    if build.ramp:
+        points = {p.months: p.share.si for p in sorted(build.ramp, key=lambda p: p.months)}
+        last = max(points)
+        return np.asarray(np.interp(np.arange(last + 1), list(points), list(points.values())))
+    return np.array(build_terms(made, months=RAMP_MONTHS).yield_by_month)
 
 
 def unit_price(made: Design, margin: Any) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A chip project: MUSD before the first chip, the first month of volume, and wafers a month."""
+    """A chip project: MUSD before the first chip, the first month of volume, and wafers a month.
+
+    ``begun`` is the month in which an earlier plan began it and spent ``spent_before``; -1 where none did.
+    """
 
     name: str
     cost: float
@@ -58,6 +61,7 @@ class Project:
     start: int
     volume: int
     wafers: float
+    begun: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +95,14 @@ class Grid:
     Axes: T months, J lines, S sites, P pots, Q pools, W services, R runs. ``price`` [J, T] MUSD per thousand chips,
     all in, of which ``chip_price`` is the chip; ``rent`` [J, T] MUSD per thousand chips and month; ``draw`` [J] MW
     per thousand chips at the meter; ``energy`` [J, T] MUSD per thousand chips and month; ``arrive`` and ``run``
-    [J, T] rulings; ``order`` [J, T] months in which orders may be placed; ``given`` [J, T] thousand chips of stock;
-    ``demand`` [W, T] peak requests/s and ``mean`` [W, T] mean requests a month, millions; ``wafers`` [J].
+    [J, T] rulings; ``order`` [J, T] months in which orders may be placed; ``given`` [J, T] thousand chips of stock
+    and of earlier orders that came; ``committed`` earlier orders as (line, month, thousand chips), of which ``due`` as
+    (line, month by the curve, thousand chips) is still to come; ``paid`` [J, T] the price met over the stated one;
+    ``spent`` [P, Y] MUSD of sites and projects begun before; ``run_done`` the share of a run trained before;
+    ``since`` the first month whose wafers count;
+    ``demand`` [W, T] peak requests/s and ``mean`` [W, T] mean requests a month, millions; ``wafers`` [J, T] behind a
+    chip; ``end_value`` [J] share of the price that a retired chip brings; ``allotted`` [A, T] thousand parts a month
+    and ``parts`` [A, J] of them in a chip.
     """
 
     months: tuple[str, ...]
@@ -140,9 +150,18 @@ class Grid:
     projects: tuple[Project, ...]
     project_of: NDArray[np.int64]
     wafers: Array
+    end_value: Array
+    allocations: tuple[str, ...]
+    allotted: Array
+    parts: Array
     supplier_cap: Mapping[str, Array]
     foundry_cap: Mapping[str, float]
     cvar: tuple[float, float]
+    due: tuple[tuple[int, int, float], ...] = ()
+    paid: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    spent: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    run_done: tuple[float, ...] = ()
+    since: int = 0
 
     @property
     def T(self) -> int:  # noqa: N802 - the letter of the mathematics
@@ -159,14 +178,18 @@ class Grid:
 class Bills:
     """What a line's chips need beside their list price, per chip: fabric in USD and W, server power in W.
 
-    For chips of one's own ``unit_usd`` is what one costs and ``wafers`` what it takes of the project's starts.
+    For chips of one's own ``unit_usd`` is what one costs at mature yield, ``die_usd`` the part of it that falls as the
+    yield is learnt, ``wafers`` what one takes of the project's starts, ``ramp`` the yield over its mature value in each
+    month of volume.
     """
 
     fabric_usd: Array
     fabric_w: Array
     chip_w: Array
     unit_usd: Array
+    die_usd: Array
     wafers: Array
+    ramp: Mapping[str, Array]
 
 
 def months_of(view: View, months: Sequence[str]) -> int:
@@ -183,16 +206,20 @@ def pools_of(lines: Sequence[Line]) -> tuple[Pool, ...]:
 
 
 def price_arrays(
-    spec: CaseSpec, lines: Sequence[Line], months: Sequence[str], bills: Bills
+    spec: CaseSpec, lines: Sequence[Line], months: Sequence[str], bills: Bills, learnt: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """Return (all-in price, chip price, fabric price, rent) in MUSD per thousand chips (and month), [J, T]."""
+    """Return (all-in price, chip price, fabric price, rent) in MUSD per thousand chips (and month), [J, T].
+
+    ``learnt`` [J, T] is the yield over its mature value, from ``learning``.
+    """
     shape = (len(lines), len(months))
     chip, rent, full, fabric = (np.zeros(shape) for _ in range(4))
     for j, line in enumerate(lines):
         if line.offer is None:
             continue
         buy, hourly = prices(spec, line, months)
-        buy = np.full(len(months), bills.unit_usd[j]) if line.offer.way == "build" else buy
+        if line.offer.way == "build":
+            buy = bills.unit_usd[j] + bills.die_usd[j] * (1.0 / learnt[j] - 1.0)
         server = line.offer.server.si if line.offer.server is not None else 1.0
         chip[j] = buy * THOUSAND / MEGA
         fabric[j] = bills.fabric_usd[j] * THOUSAND / MEGA
@@ -241,8 +268,13 @@ def demand_arrays(spec: CaseSpec, months: Sequence[str]) -> tuple[Array, Array]:
     return peak, mean
 
 
-def project_arrays(spec: CaseSpec, months: Sequence[str], pots: Sequence[str], view: View) -> tuple[Project, ...]:
-    """Return the chip projects with their cost still to spend and their first month of volume."""
+def project_arrays(
+    spec: CaseSpec, months: Sequence[str], pots: Sequence[str], view: View, begun: Mapping[str, str]
+) -> tuple[Project, ...]:
+    """Return the chip projects with their cost still to spend and their first month of volume.
+
+    ``begun`` are those that an earlier plan began and paid for, by the month of it.
+    """
     out = []
     origin = ordinal(months[0])
     for b in spec.builds:
@@ -251,6 +283,8 @@ def project_arrays(spec: CaseSpec, months: Sequence[str], pots: Sequence[str], v
         sunk = b.sunk.si if b.sunk is not None and started else 0.0
         length = round(sum(s.months.si for s in b.stages))
         begin = ordinal(b.start) if started else max(ordinal(b.start), ordinal(view.orders_from))
+        if b.id in begun:
+            begin, sunk = (begin if started else ordinal(begun[b.id])), 1.0
         out.append(
             Project(
                 name=b.id,
@@ -260,13 +294,27 @@ def project_arrays(spec: CaseSpec, months: Sequence[str], pots: Sequence[str], v
                 start=max(0, ordinal(view.orders_from) - origin),
                 volume=begin + length - origin,
                 wafers=b.wafer_starts.si,
+                begun=ordinal(begun[b.id]) - origin if b.id in begun else -1,
             )
         )
     return tuple(out)
 
 
+def learning(lines: Sequence[Line], months: Sequence[str], bills: Bills, projects: Sequence[Project]) -> Array:
+    """Return [J, T]: yield of chips of one's own over its mature value by month of order, one for all others."""
+    out = np.ones((len(lines), len(months)))
+    volume = {p.name: p.volume for p in projects}
+    for j, line in enumerate(lines):
+        build = line.offer.build if line.offer is not None else None
+        if build is not None and build in bills.ramp:
+            ramp = bills.ramp[build]
+            age = np.arange(len(months)) - volume[build]
+            out[j] = np.interp(age, np.arange(len(ramp)), ramp)
+    return out
+
+
 def line_arrays(lines: Sequence[Line], months: Sequence[str]) -> dict[str, Array]:
-    """Return the plain per-line arrays: failures, spares, deposit, loss, take_or_pay [J], given [J, T]."""
+    """Return the plain per-line arrays: failures, spares, deposit, loss, end_value, take_or_pay [J], given [J, T]."""
 
     def share(name: str, absent: float) -> Array:
         values = [getattr(x.offer, name, None) if x.offer is not None else None for x in lines]
@@ -278,6 +326,7 @@ def line_arrays(lines: Sequence[Line], months: Sequence[str]) -> dict[str, Array
         "spares": np.array([spare_share(x) for x in lines]),
         "deposit": share("deposit", 0.0),
         "loss": share("loss_of_value", 1.0),
+        "end_value": share("end_value", 0.0),
         "take_or_pay": np.array(leases),
         "given": np.stack([stock_path(x, months) for x in lines]),
     }

@@ -42,7 +42,8 @@ class Line:
         """Return whether an effect on ``names`` reaches the line."""
         item = self.offer if self.offer is not None else self.stock
         assert item is not None
-        return not {item.id, item.chip, self.chip, self.supplier, self.site, "*"}.isdisjoint(names)
+        own = {item.id, item.chip, self.chip, self.supplier, self.site, self.region, self.owner, "*"}
+        return not own.isdisjoint(names)
 
 
 def lines_of(spec: CaseSpec, chip_ids: dict[str, str]) -> tuple[Line, ...]:

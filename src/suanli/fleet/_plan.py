@@ -13,6 +13,7 @@ from suanli.fleet._build import as_known, grid_of, shares_of
 from suanli.fleet._case import Case
 from suanli.fleet._engines import Tables, bills_of, rates_of, run_tokens, tables_of
 from suanli.fleet._figure import month_of, ordinal
+from suanli.fleet._frozen import NOTHING, Frozen
 from suanli.fleet._grid import Bills, Grid, Rates
 from suanli.fleet._lines import Line, lines_of, month_list
 from suanli.fleet._scenarios import Futures, fresh, reduced
@@ -46,6 +47,7 @@ class Options:
     budget: Variant | None = None
     as_of: dt.date | None = None
     explain: bool = True
+    frozen: Frozen = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class Outlook:
     futures: Futures
     shares: tuple[Shares, ...]
     plans: Mapping[str, Solved]
+    frozen: Frozen = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +170,10 @@ def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options, *, wit
     ruled = screening(known, view, every, tables.chips, months, without=without)
     keep = [i for i, x in enumerate(every) if x.chip in rated]
     ruled = replace(ruled, arrive=ruled.arrive[keep], run=ruled.run[keep])
-    probe = grid_of(known, view, lines, bills=bills, arrive=ruled.arrive, run=ruled.run, tokens=run_tokens(known))
+    probe = grid_of(
+        known, view, lines, bills=bills, arrive=ruled.arrive, run=ruled.run, tokens=run_tokens(known),
+        frozen=options.frozen,
+    )  # fmt: skip
     return Outlook(
         view=view,
         spec=known,
@@ -179,12 +185,13 @@ def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options, *, wit
         futures=reduced(known, view, lines, months, n=n, live=live_lines(probe)),
         shares=shares_of(known, lines, probe.years),
         plans={},
+        frozen=options.frozen,
     )
 
 
 def live_lines(grid: Grid) -> list[bool]:
     """Return which lines can still be ordered, or have orders on their way."""
-    coming = {j for j, month, _ in grid.committed if month + len(grid.curve[j]) > grid.start}
+    coming = {j for j, _, _ in grid.due}
     return [bool((grid.order[j] & grid.arrive[j]).any()) or j in coming for j in range(grid.J)]
 
 
@@ -192,7 +199,7 @@ def grid_for(base: Outlook, variant: Variant | None) -> Grid:
     """Return the arrays of an outlook under one reading of the budgets."""
     return grid_of(
         base.spec, base.view, base.lines, bills=base.bills, arrive=base.screening.arrive, run=base.screening.run,
-        tokens=run_tokens(base.spec), variant=variant,
+        tokens=run_tokens(base.spec), variant=variant, frozen=base.frozen,
     )  # fmt: skip
 
 

@@ -197,7 +197,7 @@ def training_table(solved: Solved) -> list[Row]:
                     done = solved.answer.x[segment[live]] * rate * SECONDS_A_MONTH / g.run_tokens[r]
                     progress[live] += done
                     by_chip[pool.chip] = by_chip.get(pool.chip, 0.0) + float(done.sum())
-            total = np.cumsum(progress)
+            total = (g.run_done[r] if g.run_done else 0.0) + np.cumsum(progress)
             finished = np.flatnonzero(total >= 1.0 - 1e-6)
             started = np.flatnonzero(progress > 1e-9)
             rows.append(

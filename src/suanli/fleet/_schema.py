@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from suanli.fleet._figure import Dated, Fig, In, Money, Month, Strict, ordinal
-from suanli.fleet._schema_offers import Build, Commitment, Foundry, Offer, Stock, Supplier
-from suanli.fleet._schema_work import Rate, Run, Service
+from suanli.fleet._schema_offers import Allocation, Build, Commitment, Foundry, Offer, Stock, Supplier
+from suanli.fleet._schema_work import Correction, Measurements, Rate, Run, Service
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2 code")]
 Day = Annotated[dt.date, In("date")]
@@ -84,6 +84,14 @@ class Party(Strict):
     parent_hq: Country
     facts: dict[str, str] = Field(default_factory=dict, description="facts for the screen, as in its vocabulary")
     source: str
+
+
+class Group(Strict):
+    """Several suppliers, offers, sites or services under one name, for shares and risks."""
+
+    id: str
+    name: str
+    members: list[str] = Field(min_length=1, description="ids; a group may hold groups stated before it")
 
 
 class YearMoney(Dated):
@@ -171,7 +179,7 @@ class SpendShare(Strict):
     id: str
     pot: str
     years: list[int]
-    suppliers: list[str]
+    suppliers: list[str] = Field(description="suppliers, or groups of them")
     minimum: Share
     firm: bool = Field(default=False, description="firm: a limit; else elastic with its shortfall reported")
     shortfall_cost: Annotated[Fig, In("1", 0.0)] | None = Field(
@@ -211,7 +219,9 @@ class Estimate(Strict):
 class Effect(Strict):
     """What an outcome does, to whom, when."""
 
-    on: list[str] = Field(description="offer, supplier, chip, service, site or foundry ids; '*' is all")
+    on: list[str] = Field(
+        description="offers, suppliers, chips, services, regions, sites, stock, builds, foundries or groups; or '*'"
+    )
     what: Literal["delivered", "slip", "price", "demand", "closes", "stops", "phones"]
     value: Annotated[Fig, In("1", None)] | None = Field(
         default=None, description="factor, share or months; not for 'closes' and 'stops'"
@@ -277,11 +287,13 @@ class CaseSpec(Strict):
     exchange: list[Exchange] = Field(default_factory=list)
     risk: Risk
     parties: list[Party] = Field(min_length=1)
+    groups: list[Group] = Field(default_factory=list)
     pots: list[Pot] = Field(min_length=1)
     variants: list[Variant] = Field(default_factory=list)
     sites: list[Site] = Field(min_length=1)
     suppliers: list[Supplier] = Field(min_length=1)
     foundries: list[Foundry] = Field(default_factory=list)
+    allocations: list[Allocation] = Field(default_factory=list)
     fabrics: list[FabricChoice] = Field(default_factory=list)
     offers: list[Offer] = Field(min_length=1)
     builds: list[Build] = Field(default_factory=list)
@@ -290,6 +302,14 @@ class CaseSpec(Strict):
     services: list[Service] = Field(default_factory=list)
     runs: list[Run] = Field(default_factory=list)
     rates: list[Rate] = Field(default_factory=list, description="measured rates that replace the engines'")
+    corrections: list[Correction] = Field(default_factory=list)
+    price_lists: list[str] = Field(
+        default_factory=list, description="CSV or Parquet tables beside the case: prices and rents added to offers"
+    )
+    rate_tables: list[str] = Field(
+        default_factory=list, description="CSV or Parquet tables beside the case: measured rates added to `rates`"
+    )
+    measurements: list[Measurements] = Field(default_factory=list)
     shares: list[SpendShare] = Field(default_factory=list)
     conditions: list[Condition] = Field(default_factory=list)
     estimates: list[Estimate] = Field(default_factory=list)

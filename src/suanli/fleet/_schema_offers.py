@@ -38,6 +38,13 @@ class Foundry(Strict):
     buyer_share: Share = Field(description="share of the rest that ends in chips for this buyer")
 
 
+class YieldPoint(Dated):
+    """Share of the dies that are sold, from a month on."""
+
+    since: Month
+    share: Annotated[Fig, In("1", 0.01, 1.0)]
+
+
 class Wafers(Strict):
     """What a chip takes of a foundry."""
 
@@ -45,6 +52,32 @@ class Wafers(Strict):
     dies_per_wafer: Annotated[Fig, In("1", 1.0)]
     dies_per_chip: int = Field(default=1, ge=1)
     yield_share: Annotated[Fig, In("1", 0.01, 1.0)]
+    yields: list[YieldPoint] = Field(
+        default_factory=list, description="as the yield is learnt, joined by straight lines; absent: yield_share"
+    )
+
+
+class AllocationPoint(Dated):
+    """What this buyer is given of a part a month, from a month on."""
+
+    since: Month
+    amount: Annotated[Fig, In("part/month")]
+
+
+class Allocation(Strict):
+    """A part that is short: packaging slots or HBM stacks allotted to this buyer; what is not used can be kept."""
+
+    id: str
+    name: str
+    kind: Literal["packaging", "memory", "optics", "other"]
+    amounts: list[AllocationPoint] = Field(min_length=1)
+
+
+class Part(Strict):
+    """What one chip takes of an allocation."""
+
+    allocation: str
+    per_chip: Annotated[Fig, In("1", 0.0)]
 
 
 class CurvePoint(Strict):
@@ -74,6 +107,9 @@ class Lease(Strict):
     term_months: int = Field(ge=1, le=120)
     take_or_pay: Share = Field(description="share of the rent due whether the chips run or not")
     notice_months: int = Field(default=0, ge=0, description="months from signing to first use")
+    tenant: str | None = Field(
+        default=None, description="party that rents; absent: the first other party with its headquarters there"
+    )
 
 
 class Offer(Dated):
@@ -101,8 +137,10 @@ class Offer(Dated):
     spares: Share | None = Field(default=None, description="share kept as spares")
     loss_of_value: Share | None = Field(default=None, description="second-hand value lost a year")
     life_months: int = Field(default=60, ge=1, description="months from delivery to retirement")
+    end_value: Share | None = Field(default=None, description="share of its price that a retired chip brings")
     power_factor: Annotated[Fig, In("1", 1.0)] | None = Field(default=None, description="server power over chip power")
     wafers: Wafers | None = None
+    parts: list[Part] = Field(default_factory=list, description="what a chip takes of allocations")
     build: str | None = Field(default=None, description="id of the build project that makes the chip")
     ship_from: str = Field(description="country that the chips leave")
     acquire: list[str] = Field(default_factory=list, description="acts screened at delivery; absent: by way and place")
@@ -123,6 +161,8 @@ class Offer(Dated):
             raise ValueError(f"offer {self.id}: states no price")
         shares = [p.share.si for p in self.delivery]
         months = [p.months for p in self.delivery]
+        if len({p.allocation for p in self.parts}) < len(self.parts):
+            raise ValueError(f"offer {self.id}: names an allocation twice under 'parts'")
         if shares != sorted(shares) or months != sorted(set(months)):
             raise ValueError(f"offer {self.id}: delivery months and shares must rise")
         return self
@@ -135,6 +175,13 @@ class Stage(Strict):
     months: Annotated[Fig, In("month")]
     odds: Share = Field(description="chance that the stage succeeds at the first try")
     retry_months: int = Field(default=0, ge=0, description="slip of a second try")
+
+
+class RampPoint(Strict):
+    """Yield over its mature value, so many months after volume starts."""
+
+    months: int = Field(ge=0)
+    share: Annotated[Fig, In("1", 0.01, 1.0)]
 
 
 class Build(Strict):
@@ -153,6 +200,9 @@ class Build(Strict):
         default=None, description="partner's margin on the cost model's cost; absent: the price model's"
     )
     wafer_starts: Annotated[Fig, In("wafer/month")] = Field(description="most wafers a month")
+    ramp: list[RampPoint] = Field(
+        default_factory=list, description="how the yield is learnt; absent: the design room's ramp"
+    )
     sunk: Share | None = Field(default=None, description="share of the NRE already spent at the view's date")
 
 
@@ -181,3 +231,6 @@ class Commitment(Dated):
     site: str
     month: Month
     quantity: Annotated[Fig, In("chip")]
+    arrived: Annotated[Fig, In("chip")] | None = Field(
+        default=None, description="what had arrived when the plan decides; absent: as the offer's curve says"
+    )

@@ -73,6 +73,9 @@ class Run(Strict):
     batch: int = Field(ge=1, description="sequences a step")
     precision: str = "bf16"
     chips: list[str] = Field(min_length=1, description="chips it may run on; more than one: it may move")
+    restart: Share | None = Field(
+        default=None, description="share of the work on any chip but the first that porting and restarts lose"
+    )
     region: str
     earliest: Month
     deadline: Month
@@ -93,23 +96,58 @@ class Run(Strict):
 
 
 class Rate(Strict):
-    """A measured rate that replaces the engines' for one chip and workload."""
+    """A measured rate: it replaces the engines' for a chip and workload, or sets their level at pools of one size."""
 
     workload: str
     chip: str
-    rate: Any = Field(description="'request/s/chip' for a service, 'token/s/chip' for a run")
+    rate: Any = Field(description="'request/s/chip' for a service; 'token/s/chip', or 'token/s' of a pool, for a run")
+    pool: int | None = Field(
+        default=None,
+        ge=1,
+        description="chips it was measured on; other sizes follow the engine's curve; absent: any size",
+    )
+    low: Any = Field(default=None, description="low end, in the same unit")
+    high: Any = Field(default=None, description="high end, in the same unit")
     source: str
+    note: str = ""
+    unit: str = Field(default="", description="filled from the text")
 
     @model_validator(mode="after")
     def _read(self) -> Rate:
         from suanli.errors import SuanliError
         from suanli.quantities import parse
 
-        for unit in ("request/s/chip", "token/s/chip"):
+        texts = {n: str(v) for n in ("rate", "low", "high") if (v := getattr(self, n)) is not None}
+        for unit in ("request/s/chip", "token/s/chip", "token/s"):
             try:
-                value = parse(str(self.rate), unit)
+                values = {n: parse(text, unit) for n, text in texts.items()}
             except SuanliError:
                 continue
-            object.__setattr__(self, "rate", value)
+            if unit == "token/s":
+                if self.pool is None:
+                    raise ValueError(f"'{self.rate}' is the rate of a whole pool; state its chips under 'pool'")
+                values = {n: v / self.pool for n, v in values.items()}
+            if any(v <= 0 for v in values.values()):
+                raise ValueError(f"'{self.rate}': a rate is above zero")
+            for name, value in {**values, "unit": unit}.items():
+                object.__setattr__(self, name, value)
             return self
         raise ValueError(f"'{self.rate}' is no rate; write '3 request/s/chip' or '1200 token/s/chip'")
+
+
+class Correction(Strict):
+    """What the engines' rates of a chip are multiplied by: measured over predicted speed."""
+
+    chip: str
+    kind: Literal["training", "serving"]
+    workloads: list[str] = Field(default_factory=list, description="runs or services; absent: all of the kind")
+    factor: Annotated[Fig, In("1", 0.01)] = Field(description="with low and high: the 80 % interval of a rate")
+    rows: int | None = Field(default=None, ge=1, description="measured rows behind it")
+
+
+class Measurements(Strict):
+    """Own rows beside their predictions, as `suanli validate KIND FILE --rows OUT` writes them: a correction a chip."""
+
+    file: str = Field(description="CSV or Parquet with columns chip, metric, measured, predicted")
+    workloads: list[str] = Field(default_factory=list, description="runs or services; absent: all of the kind")
+    least: int = Field(default=3, ge=1, description="fewest rows of a chip that count")

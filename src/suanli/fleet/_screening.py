@@ -144,6 +144,8 @@ def _user(spec: CaseSpec, line: Line) -> Party:
     parties = {p.id: p for p in spec.parties}
     if not line.leased:
         return parties[line.owner]
+    if line.offer is not None and line.offer.lease is not None and line.offer.lease.tenant is not None:
+        return parties[line.offer.lease.tenant]
     tenants = [p for p in spec.parties if p.hq == line.country and p.id != line.owner]
     return tenants[0] if tenants else spec.parties[0]
 

@@ -166,7 +166,7 @@ def _held_limits_off(p: Program) -> Program:
     low, high = p.low.copy(), p.high.copy()
     for name, first, block in p.blocks:
         rows = slice(first, first + len(block.low))
-        if name in {"money", "supply", "wafers", "project"}:
+        if name in {"money", "supply", "wafers", "parts", "project"}:
             high[rows] = np.inf
         elif name == "share":
             firm = np.array([p.setting.shares[i].price is None for i in block.index.get("share", ())], dtype=bool)

@@ -57,6 +57,7 @@ def _word(p: Program, key: str, i: int) -> str:
         "option": lambda: g.options[i].name,
         "supplier": lambda: list(g.supplier_cap)[i],
         "foundry": lambda: list(g.foundry_cap)[i],
+        "allocation": lambda: g.allocations[i],
         "service": lambda: g.services[i].name,
         "run": lambda: g.runs[i].name,
         "share": lambda: p.setting.shares[i].name,

@@ -30,6 +30,7 @@ FAMILIES: tuple[Family, ...] = (
     _share.FAMILY,
     _supply.FAMILY,
     _supply.WAFERS,
+    _supply.PARTS,
     _project.FAMILY,
     _firm.FAMILY,
     _firm.DEADLINE,

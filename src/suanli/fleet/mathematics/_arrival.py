@@ -65,31 +65,10 @@ def committed(grid: Grid, j: int, *, slip: int, is_open: Array) -> Array:
     """Return [T]: the change of stock, in thousand chips, that earlier orders still bring once the plan decides."""
     out = np.zeros(grid.T)
     m = int(grid.stay[j])
-    for line, month, quantity in grid.committed:
-        if line != j:
-            continue
-        for lag, share in enumerate(grid.curve[j]):
-            t = month + lag
-            if t < grid.start:
-                continue
-            t += slip
-            if t < grid.T and is_open[t] and grid.arrive[j, t]:
-                out[t] += quantity * share
-                if t + m < grid.T:
-                    out[t + m] -= quantity * share * (1.0 - grid.failures[j]) ** m
-    return out
-
-
-def delivered_before(grid: Grid, j: int) -> Array:
-    """Return [T]: thousand chips of earlier orders that came before the plan decides, as they fail and leave."""
-    out = np.zeros(grid.T)
-    age = np.arange(grid.T)
-    for line, month, quantity in grid.committed:
-        if line != j:
-            continue
-        for lag, share in enumerate(grid.curve[j]):
-            t = month + lag
-            if t < grid.start and (t < 0 or grid.arrive[j, t]):
-                there = (age >= t) & (age < t + grid.stay[j])
-                out += np.where(there, quantity * share * (1.0 - grid.failures[j]) ** np.maximum(age - t, 0), 0.0)
+    for line, month, quantity in grid.due:
+        t = max(grid.start, month + slip)
+        if line == j and t < grid.T and is_open[t] and grid.arrive[j, t]:
+            out[t] += quantity
+            if t + m < grid.T:
+                out[t + m] -= quantity * (1.0 - grid.failures[j]) ** m
     return out

@@ -31,12 +31,12 @@ def rows(setting: Setting) -> Block:
 
 def order_payment(setting: Setting, p: int, j: int) -> Array:
     """Return [T, Y]: MUSD, at mean prices, that a thousand chips of line j ordered in t draw on pot p in year y."""
-    g, f = setting.grid, setting.futures
+    g = setting.grid
     out = np.zeros((g.T, len(g.years)))
     line = g.lines[j]
     if line.pot is None or g.pots.index(line.pot) != p:
         return out
-    factor = np.tensordot(f.probability, f.price[:, j], axes=1)
+    factor = price_factor(setting, j)
     covers = g.covers[p]
     months = np.arange(g.T)
     if line.leased:
@@ -57,10 +57,17 @@ def order_payment(setting: Setting, p: int, j: int) -> Array:
     return out
 
 
+def price_factor(setting: Setting, j: int) -> Array:
+    """Return [T]: the price of line j over the stated one: its mean over the futures, or what was met before."""
+    g, f = setting.grid, setting.futures
+    mean = np.tensordot(f.probability, f.price[:, j], axes=1)
+    return np.where(np.arange(g.T) < g.start, g.paid[j], mean) if g.paid.size else np.asarray(mean)
+
+
 def spent_before(setting: Setting, p: int, y: int) -> float:
-    """Return MUSD of earlier commitments that count against pot p in year y."""
+    """Return MUSD of what was begun earlier that count against pot p in year y: orders, leases, sites, projects."""
     g = setting.grid
-    total = 0.0
+    total = float(g.spent[p, y]) if g.spent.size else 0.0
     for j, month, quantity in g.committed:
         if 0 <= month < g.T:
             total += quantity * float(order_payment(setting, p, j)[month, y])

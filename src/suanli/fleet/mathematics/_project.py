@@ -17,7 +17,7 @@ def rows(setting: Setting) -> Block:
                 continue
             row = out.open(1, -INFINITE, 0.0, project=i, month=t)
             for j in mine:
-                out.put(row, c.order[j, t], g.wafers[j] * 1e3)
+                out.put(row, c.order[j, t], g.wafers[j, t] * 1e3)
             out.put(row, c.project[i], -project.wafers)
     return out.block()
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from suanli.fleet.mathematics._base import ABSENT, INFINITE, Block, Family, Setting, Triples
+from suanli.fleet.mathematics._money import price_factor
 
 
 def rows(setting: Setting) -> Block:
     """Return one row per share and year."""
-    g, c, f = setting.grid, setting.columns, setting.futures
+    g, c = setting.grid, setting.columns
     out = Triples()
     for i, share in enumerate(setting.shares):
         for k, year in enumerate(share.years):
             y = g.years.index(year)
             earlier = sum(
-                q * g.chip_price[j, max(m, 0)] * ((j in share.lines) - share.minimum)
+                q * (g.chip_price[j] * price_factor(setting, j))[m] * ((j in share.lines) - share.minimum)
                 for j, m, q in g.committed
                 if 0 <= m < g.T and g.year[m] == y and _draws(setting, j, share.pot)
             )
@@ -23,7 +22,7 @@ def rows(setting: Setting) -> Block:
             for j in range(g.J):
                 if not _draws(setting, j, share.pot):
                     continue
-                factor = np.tensordot(f.probability, f.price[:, j], axes=1)
+                factor = price_factor(setting, j)
                 spend = g.chip_price[j] * factor * (g.year == y)
                 out.put(row, c.order[j], spend * ((j in share.lines) - share.minimum))
             if share.price is not None and c.gap[i, k] != ABSENT:

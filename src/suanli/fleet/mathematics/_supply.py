@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from suanli.fleet.mathematics._base import INFINITE, Block, Family, Setting, Triples
+from suanli.fleet.mathematics._base import ABSENT, INFINITE, Block, Family, Setting, Triples
 
 
 def rows(setting: Setting) -> Block:
@@ -44,15 +44,56 @@ def wafer_rows(setting: Setting) -> Block:
     for i, (foundry, monthly) in enumerate(g.foundry_cap.items()):
         for y in range(len(g.years)):
             year = g.year == y
-            months = int((year & (np.arange(g.T) >= g.start)).sum())
+            months = int((year & (np.arange(g.T) >= min(g.since, g.start))).sum())
             if months == 0:
                 continue
-            row = out.open(1, -INFINITE, monthly * months / 1e3, foundry=i, year=y)
+            taken = sum(
+                q * float(g.wafers[j, m])
+                for j, m, q in g.committed
+                if g.since <= m < g.T and year[m] and _draws(setting, j, foundry)
+            )
+            row = out.open(1, -INFINITE, max(0.0, monthly * months / 1e3 - taken), foundry=i, year=y)
             for j in range(g.J):
-                offer = g.lines[j].offer
-                if offer is not None and offer.wafers is not None and offer.wafers.foundry == foundry:
+                if _draws(setting, j, foundry):
                     out.put(row, c.order[j], g.wafers[j] * year)
     return out.block()
+
+
+def part_rows(setting: Setting) -> Block:
+    """Return one row per allocation and month in which something is ordered: parts behind all orders until then."""
+    g, c = setting.grid, setting.columns
+    out = Triples()
+    for a in range(len(g.allocations)):
+        mine = [j for j in range(g.J) if g.parts[a, j] > 0]
+        since = min(g.since, g.start)
+        given = np.cumsum(np.where(np.arange(g.T) >= since, g.allotted[a], 0.0))
+        given -= sum(q * g.parts[a, j] for j, m, q in g.committed if since <= m < g.T)
+        for t in range(g.start, g.T):
+            if not any(c.order[j, t] != ABSENT for j in mine):
+                continue
+            row = out.open(1, -INFINITE, max(0.0, float(given[t])), allocation=a, month=t)
+            for j in mine:
+                out.put(row, c.order[j, : t + 1], g.parts[a, j])
+    return out.block()
+
+
+PARTS = Family(
+    name="parts",
+    title="Parts",
+    sentence="Chips ordered until {month} need no more of {allocation} than this buyer was given until then.",
+    unit="thousand parts",
+    equation=r"\sum_{j,\,t'\le t} n_{a,j}\,x_{j,t'} \le \sum_{t'\le t} A_{a,t'}",
+    where="n parts of allocation a in a chip; A what this buyer is given a month; what is not used is kept",
+    rows=part_rows,
+    business=True,
+    per="part",
+    scale=1e3,
+)
+
+
+def _draws(setting: Setting, j: int, foundry: str) -> bool:
+    offer = setting.grid.lines[j].offer
+    return offer is not None and offer.wafers is not None and offer.wafers.foundry == foundry
 
 
 WAFERS = Family(
@@ -60,8 +101,11 @@ WAFERS = Family(
     title="Wafers",
     sentence="Wafers behind the orders of {year} fit what phones leave of {foundry} for this buyer.",
     unit="thousand wafers",
-    equation=r"\sum_{j,\,t\in y} w_j x_{j,t} \le \phi_f\,(1-\pi_f)\,W_f\,|y|",
-    where="w wafers of a chip (dies, yield); W wafers a month; π the phones' share; φ the buyer's part; |y| months",
+    equation=r"\sum_{j,\,t\in y} w_{j,t}\,x_{j,t} \le \phi_f\,(1-\pi_f)\,W_f\,|y| - b_{f,y}",
+    where=(
+        "w wafers of a chip as yield is learnt; W wafers a month; π phones'; φ the buyer's share; |y| months; "
+        "b taken before"
+    ),
     rows=wafer_rows,
     business=True,
     per="wafer",

@@ -12,7 +12,7 @@ def rows(setting: Setting) -> Block:
     out = Triples()
     for s in range(setting.futures.n):
         for r in range(len(g.runs)):
-            row = out.open(1, 1.0, INFINITE, scenario=s, run=r)
+            row = out.open(1, 1.0 - (g.run_done[r] if g.run_done else 0.0), INFINITE, scenario=s, run=r)
             out.put(row, c.miss[s, r], 1.0)
             for q in range(len(g.pools)):
                 if (s, r, q) in c.train:
