@@ -21,7 +21,7 @@ import numpy as np
 
 from suanli import catalog, files
 from suanli.errors import InputError
-from suanli.fleet._engines import final_tokens
+from suanli.fleet._engines import SERVING, final_tokens
 from suanli.fleet._figures import cost_parts, figures_of
 from suanli.fleet._lots import Lots
 from suanli.fleet._needs import Rebuilt, rebuilt
@@ -245,12 +245,14 @@ def lots_row(plan: Plan, lots: Lots) -> Row:
 def _rates(plan: Plan) -> list[Row]:
     serving = [
         {"workload": w, "chip": c, "rate": r.rate, "p10": r.p10, "p90": r.p90, "unit": "request/s per chip",
-         "how": r.layout, "source": r.source}
+         "how": r.layout + (f", x {r.factor:.2f} measured" if r.factor != 1.0 else ""), "source": r.source,
+         "measured": r.source != SERVING}
         for (w, c), r in plan.tables.serve.items()
     ]  # fmt: skip
     training = [
         {"workload": w, "chip": c, "rate": rate, "p10": low, "p90": high, "unit": f"token/s of {n:,} chips",
-         "how": how, "source": r.source, "mfu": mfu, "chips": n}
+         "how": how + (f", x {r.factor:.2f} measured" if r.factor != 1.0 else ""), "source": r.source,
+         "measured": n in r.measured or r.factor != 1.0, "mfu": mfu, "chips": n}
         for (w, c), r in plan.tables.train.items()
         for n, rate, low, high, mfu, how in zip(r.chips, r.rate, r.p10, r.p90, r.mfu, r.strategy, strict=True)
     ]  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 from suanli import catalog
-from suanli.fleet._engines import Tables
+from suanli.fleet._engines import SERVING, TRAINING, Tables
 from suanli.fleet._figure import Fig, Money
+from suanli.fleet._measured import ServeRate, TrainRate
 from suanli.fleet._schema import CaseSpec
 from suanli.sources import Figure, Source, Sourced
 
@@ -64,17 +66,29 @@ def serve_figure(spec: CaseSpec, tables: Tables, service: str, chip: str) -> Fig
         value = getattr(work, name)
         if value is not None:
             inputs[name] = sourced(spec, f"{service}.{name}", value, {"ttft": "s", "tpot": "s"}.get(name, "token"))
-    engine = found.source == "serving engine"
-    return Figure(
-        name=f"rate.{service}.{chip}",
-        value=found.rate,
-        unit="request/s",
-        formula=f"serving engine: the best layout within the limits, {found.layout}" if engine else
-        f"measured: {source_named(spec, found.source).ref}",
-        inputs=inputs,
-        p10=found.p10,
-        p90=found.p90,
-    )  # fmt: skip
+    own = found.source != SERVING
+    if own:
+        inputs["measured"] = Sourced(
+            "measured", *_stated(found.factor, found.rate, "request/s"), own_source(spec, found)
+        )
+    if own and found.factor == 1.0:
+        formula = "measured, in the place of the serving engine's"
+    else:
+        formula = f"serving engine: the best layout within the limits, {found.layout}{_times(found)}"
+    return Figure(f"rate.{service}.{chip}", found.rate, "request/s", formula, inputs, found.p10, found.p90)
+
+
+def own_source(spec: CaseSpec, found: ServeRate | TrainRate) -> Source:
+    """Return the source of a measured rate or of a correction; what is stated here was measured, whoever tells it."""
+    return replace(source_named(spec, found.source), kind="measured")
+
+
+def _stated(factor: float, rate: float, unit: str) -> tuple[float, str]:
+    return (rate, unit) if factor == 1.0 else (factor, "")
+
+
+def _times(found: ServeRate | TrainRate) -> str:
+    return "" if found.factor == 1.0 else f"; x {found.factor:.2f}, measured over predicted"
 
 
 def train_figure(spec: CaseSpec, tables: Tables, run: str, chip: str) -> Figure:
@@ -85,17 +99,26 @@ def train_figure(spec: CaseSpec, tables: Tables, run: str, chip: str) -> Figure:
         "chip": _chip(tables, chip),
         "pool": sourced(spec, f"{run}.largest_pool", work.largest_pool, "chip"),
     }
-    mfu = found.mfu[-1]
-    return Figure(
-        name=f"rate.{run}.{chip}",
-        value=found.rate[-1],
-        unit="token/s",
-        formula=f"training engine: best strategy of {found.chips[-1]:,} chips, {found.strategy[-1]}"
-        + (f", MFU {mfu:.0%}" if mfu else ""),
-        inputs=inputs,
-        p10=found.p10[-1],
-        p90=found.p90[-1],
-    )
+    if found.source != TRAINING:
+        at = sorted(found.measured) or [found.chips[-1]]
+        value = _stated(found.factor, found.rate[found.chips.index(at[-1])], "token/s")
+        inputs["measured"] = Sourced("measured", *value, own_source(spec, found))
+    for i, n in enumerate(found.chips):
+        inputs[f"a pool of {n:,}"] = _pool(found, i, f"rate.{run}.{chip}.{n}")
+    last = f"largest pool, {found.chips[-1]:,} chips; speed a chip falls with size, piecewise between the pools below"
+    return Figure(f"rate.{run}.{chip}", found.rate[-1], "token/s", last, inputs, found.p10[-1], found.p90[-1])
+
+
+def _pool(found: TrainRate, i: int, name: str) -> Figure:
+    """Return tokens/s of one pool size, with the strategy and what each chip does."""
+    n, rate, mfu = found.chips[i], found.rate[i], found.mfu[i]
+    if n in found.measured:
+        how = "measured"
+    else:
+        own = found.source != TRAINING and found.factor == 1.0 and mfu is None
+        how = found.strategy[i] if own else f"training engine: best strategy {found.strategy[i]}{_times(found)}"
+    each = f"; {rate / n:,.0f} token/s a chip" + (f", MFU {mfu:.0%}" if mfu else "")
+    return Figure(name, rate, "token/s", how + each, {}, found.p10[i], found.p90[i])
 
 
 def _chip(tables: Tables, name: str) -> Sourced:
