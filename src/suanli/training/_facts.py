@@ -20,9 +20,9 @@ class Facts:
 
     ``dense_layers`` + ``moe_layers`` are all layers; ``moe_ffn`` is one expert's width, ``shared_ffn`` that of all
     shared experts together; ``kv_rank`` > 0 marks latent attention, whose ``qk_dim`` and ``v_dim`` differ from
-    ``head_dim``; ``windowed`` is the share of layers that look back ``window`` tokens only. ``capacity`` is the expert capacity factor
-    (0: no token is dropped), ``skew`` the coefficient of variation of the experts' loads (0: as calibrated) and
-    ``token_bytes`` what a token takes in storage.
+    ``head_dim``; ``windowed`` is the share of layers that look back ``window`` tokens only. ``capacity`` is the expert
+    capacity factor (0: no token is dropped), ``skew`` the coefficient of variation of the experts' loads (0: as
+    calibrated) and ``token_bytes`` what a token takes in storage.
     """
 
     hidden: Array

@@ -113,14 +113,8 @@ def layer_activations(
     sparse = f.moe_layers / f.layers
     dense = (1.0 - sparse) * f.ffn + sparse * f.shared_ffn
     mlp = tokens * dense * (2.0 * (1.0 + f.gated) + linear)
-    routed = (
-        sparse
-        * received(f, s.ep)
-        * tokens
-        / s.tp
-        * f.top_k
-        * (f.hidden * (linear + 2.0) + f.moe_ffn * (2.0 * (1.0 + f.gated) + linear))
-    )
+    rows = sparse * received(f, s.ep) * tokens / s.tp * f.top_k
+    routed = rows * (f.hidden * (linear + 2.0) + f.moe_ffn * (2.0 * (1.0 + f.gated) + linear))
     return outside + (inside + scores + mlp) / s.tp + routed
 
 
@@ -210,8 +204,9 @@ def stage_memory(
 
     Mixed precision keeps 2-byte weights, gradients of ``gradient_bytes``, and 12 bytes a weight of optimizer state
     (fp32 master copy and two moments; 8 with 2-byte moments), each divided by what ``sharding`` says (Rajbhandari 2020,
-    1910.02054) in each of the strategy's replicas. Offloaded activations leave two layers' worth on the chip. The work space is what the backward pass of
-    the head or of the layer at hand needs besides, whichever is more; ``logit_bytes`` is 2 with a fused loss.
+    1910.02054) in each of the strategy's replicas. Offloaded activations leave two layers' worth on the chip. The work
+    space is what the backward pass of the head or of the layer at hand needs besides, the larger; ``logit_bytes``
+    is 2 with a fused loss.
     """
     f = of_stage(f, s, stage=stage)
     n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))

@@ -16,9 +16,9 @@ Array = NDArray[np.float64]
 def received(f: Facts, ep: Array) -> Array:
     """Return the rows that a chip's experts process over those of balanced routing.
 
-    With a capacity factor every expert takes as many rows as its capacity, filled or padded (GShard, 2006.16668; Switch,
-    2101.03961). Without one no token is dropped and the fullest chip of the group sets the pace: its share over the
-    mean under a stated skew, else 1 (the calibrated unevenness applies to time).
+    With a capacity factor every expert takes as many rows as its capacity, filled or padded (GShard, 2006.16668;
+    Switch, 2101.03961). Without one no token is dropped and the fullest chip of the group sets the pace: its share over
+    the mean under a stated skew, else 1 (the calibrated unevenness applies to time).
     """
     return np.where(f.capacity > 0, f.capacity, np.where(f.skew > 0, fullest(f, ep), 1.0))
 

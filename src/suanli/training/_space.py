@@ -193,7 +193,10 @@ def space(
     schedules: Sequence[str] = SCHEDULES,
     offers: Offers = EVERYTHING,
 ) -> Space:
-    """Return every strategy of a model on ``n_chips`` that ``offers`` allows. Raises InfeasibleError where no degrees multiply to them."""
+    """Return every strategy of a model on ``n_chips`` that ``offers`` allows.
+
+    Raises InfeasibleError where no degrees multiply to the chips.
+    """
     found = layouts(
         f,
         n_chips=n_chips,

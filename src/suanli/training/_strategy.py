@@ -31,9 +31,9 @@ class Strategies:
 
     ``sharding``, ``recompute``, ``schedule`` and ``context`` are indices into SHARDING, RECOMPUTE, SCHEDULES and
     CONTEXT; switches are 0 or 1; ``replicas`` counts the groups that each share weights and optimizer state among
-    themselves (hybrid sharding, HSDP); ``recompute_share`` is the share of layers that full recomputation covers; ``etp`` is the tensor degree
-    inside an expert; ``offload`` puts optimizer state, ``offload_activations`` activations into host memory;
-    ``short_moments`` keeps Adam's moments in 2 bytes.
+    themselves (hybrid sharding, HSDP); ``recompute_share`` is the share of layers that full recomputation covers;
+    ``etp`` is the tensor degree inside an expert; ``offload`` puts optimizer state, ``offload_activations`` activations
+    into host memory; ``short_moments`` keeps Adam's moments in 2 bytes.
     """
 
     tp: Array
@@ -89,8 +89,8 @@ def strategies(**given: ArrayLike) -> Strategies:
     """Return strategies from numbers or arrays; what is not given takes plain Megatron defaults.
 
     ``schedule`` defaults to 1F1B, or interleaved where vpp > 1; ``etp`` to tp without expert parallelism, else 1.
-    ``sharding``, ``recompute``, ``schedule`` and ``context`` also take names. Raises InputError for unknown names and for
-    degrees below 1.
+    ``sharding``, ``recompute``, ``schedule`` and ``context`` also take names. Raises InputError for unknown names
+    and for degrees below 1.
     """
     values: dict[str, Array] = {}
     for name, default in _DEFAULTS.items():
