@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 
 from suanli import catalog
@@ -68,19 +67,14 @@ def serve_figure(spec: CaseSpec, tables: Tables, service: str, chip: str) -> Fig
             inputs[name] = sourced(spec, f"{service}.{name}", value, {"ttft": "s", "tpot": "s"}.get(name, "token"))
     own = found.source != SERVING
     if own:
-        inputs["measured"] = Sourced(
-            "measured", *_stated(found.factor, found.rate, "request/s"), own_source(spec, found)
-        )
+        name = f"rate.{service}.{chip}.measured"
+        stated = _stated(found.factor, found.rate, "request/s")
+        inputs["measured"] = Sourced(name, *stated, source_named(spec, found.source))
     if own and found.factor == 1.0:
         formula = "measured, in the place of the serving engine's"
     else:
         formula = f"serving engine: the best layout within the limits, {found.layout}{_times(found)}"
     return Figure(f"rate.{service}.{chip}", found.rate, "request/s", formula, inputs, found.p10, found.p90)
-
-
-def own_source(spec: CaseSpec, found: ServeRate | TrainRate) -> Source:
-    """Return the source of a measured rate or of a correction; what is stated here was measured, whoever tells it."""
-    return replace(source_named(spec, found.source), kind="measured")
 
 
 def _stated(factor: float, rate: float, unit: str) -> tuple[float, str]:
@@ -102,7 +96,7 @@ def train_figure(spec: CaseSpec, tables: Tables, run: str, chip: str) -> Figure:
     if found.source != TRAINING:
         at = sorted(found.measured) or [found.chips[-1]]
         value = _stated(found.factor, found.rate[found.chips.index(at[-1])], "token/s")
-        inputs["measured"] = Sourced("measured", *value, own_source(spec, found))
+        inputs["measured"] = Sourced(f"rate.{run}.{chip}.measured", *value, source_named(spec, found.source))
     for i, n in enumerate(found.chips):
         inputs[f"a pool of {n:,}"] = _pool(found, i, f"rate.{run}.{chip}.{n}")
     last = f"largest pool, {found.chips[-1]:,} chips; speed a chip falls with size, piecewise between the pools below"
