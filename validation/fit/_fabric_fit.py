@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,17 +100,24 @@ def fit_families(frame: pl.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def any_host(families: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Return "pcie", the parameters of a host that was not measured: the median of those that were.
+    """Return the parameters of a host that was not measured, the median of those that were: "pcie" and the networks.
 
-    Start-ups are those of NCCL alone; bandwidths also those of hosts timed through torch.
+    Start-ups of cards on PCIe are those of NCCL alone; bandwidths also those of hosts timed through torch.
     """
+    out = {}
+    for network in ("infiniband-torch", "ethernet-torch"):
+        if hosts := [v for f, v in families.items() if f.startswith(f"{network}@")]:
+            out[network] = _rounded(_middle(hosts, START))
     timed = [v for f, v in families.items() if f.startswith("pcie") and "@" in f and "#" not in f]
-    hosts = timed + [v for f, v in families.items() if f.startswith("pcie") and f.endswith("-torch")]
-    if not timed:
-        return {}
-    middle = {k: float(np.median([h[k] for h in timed])) for k in START}
-    middle |= {k: float(np.median([h[k] for h in hosts])) for k in ("rate", "crowding")}
-    return {"pcie": _rounded(middle)}
+    if timed:
+        every = timed + [v for f, v in families.items() if f.startswith("pcie") and f.endswith("-torch")]
+        out["pcie"] = _rounded(_middle(timed, START) | _middle(every, ("rate", "crowding")))
+    return out
+
+
+def _middle(hosts: Sequence[Mapping[str, float]], names: Iterable[str]) -> dict[str, float]:
+    """Return the median over ``hosts`` of each parameter in ``names``."""
+    return {k: float(np.median([h[k] for h in hosts])) for k in names}
 
 
 def _fit_family(family: str, rows: pl.DataFrame, others: Mapping[str, dict[str, float]]) -> dict[str, float]:

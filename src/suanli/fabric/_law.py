@@ -66,7 +66,8 @@ def tier_time(
     rate = usable(tier, n, law) * share
     wire = wire_share(kind, n) * detour(tier, kind, n) * message
     if kind == "p2p":
-        return law.pair_base, wire / (law.pair_rate * rate)
+        sent = wire / (law.pair_rate * rate)
+        return np.hypot(law.pair_base, sent) - sent, sent  # the start overlaps with the first chunks on the wire
     hop = max(law.step, tier.latency_s)
     first = law.base + hop * steps(kind, n)
     if kind == "all_to_all":

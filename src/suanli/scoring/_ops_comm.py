@@ -179,7 +179,8 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
     """Return the network of a row: its chips in one domain, or in nodes as it says; pairs over a bridge.
 
     Rows measured through torch have families of their own (an older NCCL, timed from the host), and so has each
-    measured host of cards on PCIe: how its bridges crowd is its own. Frameworks' own kernels differ by framework.
+    measured host of cards on PCIe (how its bridges crowd is its own) and each measured network between nodes, whose
+    cards are rarely those of the datasheet's reference machine. Frameworks' own kernels differ by framework.
     """
     n, per_node = int(group["num_gpus"]), int(group["per_node"])
     domain = chip.scale_up_domain or 1
@@ -191,6 +192,8 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
         tiers[0] = _bridged(tiers[0], node)
     if group["library"] == "torch":
         tiers = [replace(t, family=f"{t.family or t.kind}-torch", in_network_reduction=False) for t in tiers]
+        if tiers[-1].kind in ("infiniband", "ethernet"):
+            tiers[-1] = replace(tiers[-1], family=f"{tiers[-1].family}@{group['chip']}")
     elif tiers[0].kind == "pcie":
         tiers[0] = replace(tiers[0], family=f"{tiers[0].family}@{group['chip']}")
     if group["library"] == "kernel" and group["style"]:
@@ -201,7 +204,8 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
 def _bridged(tier: Tier, node: int) -> Tier:
     """Return the tier of cards joined in pairs: a bridge of 300 GB/s between two, the host's PCIe among more."""
     if node == 2:
-        return replace(tier, bandwidth=min(tier.bandwidth, 3e11))
+        family = f"{tier.family}-bridge" if tier.kind == "nvlink" else tier.family
+        return replace(tier, bandwidth=min(tier.bandwidth, 3e11), family=family)
     hosted = "pcie5" if tier.family == "nvlink4" else "pcie4"
     return replace(tier, kind="pcie", family=hosted, bandwidth=pcie_bandwidth(hosted), switched=False)
 
