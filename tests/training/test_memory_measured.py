@@ -3,7 +3,7 @@
 https://github.com/MooreThreads/SimuMax, docs/b200/b200_release_v1.2_summary.md and .json (commit e691807a): ``real
 alloc`` is the most that torch.cuda.max_memory_allocated reports, by stage where the JSON gives ranks. Settings from
 simu_tools/megatron_scripts/scripts (run_pretrain_llama3.sh and deepseekv2.sh): distributed optimizer, sequence
-parallelism, fp32 gradients, nothing recomputed, fused cross entropy, one sequence a micro-batch.
+parallelism, fp32 gradients, nothing recomputed, fused cross entropy, one sequence a micro-batch, heads exchanged (a2a).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def truncated(name: str, layers: int) -> Model:
 
 
 def allocated(name: str, layers: int, seq: int, degrees: dict[str, int], stage: str) -> float:
-    s = strategies(**degrees, sharding="zero1", recompute="none")
+    s = strategies(**degrees, sharding="zero1", recompute="none", context="ulysses")
     one, zero = np.ones(1), np.zeros(1)
     held = stage_memory(
         facts(truncated(name, layers)),
@@ -76,9 +76,9 @@ def allocated(name: str, layers: int, seq: int, degrees: dict[str, int], stage: 
 def test_memory_is_what_was_allocated(
     name: str, layers: int, seq: int, degrees: dict[str, int], stage: str, measured: float
 ) -> None:
-    assert allocated(name, layers, seq, degrees, stage) == pytest.approx(measured, rel=0.05)
+    assert allocated(name, layers, seq, degrees, stage) == pytest.approx(measured, rel=0.03)
 
 
-def test_memory_is_within_two_per_cent_on_the_whole() -> None:
+def test_memory_is_within_one_per_cent_on_the_whole() -> None:
     errors = [allocated(*row[:5]) / row[5] - 1.0 for row in MEASURED]
-    assert np.mean(np.abs(errors)) < 0.02
+    assert np.mean(np.abs(errors)) < 0.01

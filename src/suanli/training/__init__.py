@@ -7,6 +7,7 @@ from suanli.training._facts import Facts, facts, model_flop, stack, total_weight
 from suanli.training._flags import FlagFile, megatron_flags, mindspeed_flags, read_flags, torchtitan_options
 from suanli.training._goodput import Goodput, goodput, operations
 from suanli.training._memory import Memory
+from suanli.training._offers import EVERYTHING, Offers, offers_of
 from suanli.training._parameters import (
     LIGHT,
     Parameters,
@@ -29,6 +30,7 @@ from suanli.training._ranking import (
     step,
 )
 from suanli.training._rates import checkpoint_bytes, joint_rate, power_of, rate_table
+from suanli.training._routing import dropped_share
 from suanli.training._scaling import (
     LossLaw,
     Optimum,
@@ -40,10 +42,12 @@ from suanli.training._scaling import (
     quality_gap,
 )
 from suanli.training._step import PARTS
-from suanli.training._strategy import RECOMPUTE, SCHEDULES, SHARDING, Strategies, describe, strategies
+from suanli.training._strategy import CONTEXT, RECOMPUTE, SCHEDULES, SHARDING, Strategies, describe, strategies
 from suanli.training._trace import picture, pipeline_events, schedule_times
 
 __all__ = [
+    "CONTEXT",
+    "EVERYTHING",
     "LIGHT",
     "PARTS",
     "RECOMPUTE",
@@ -56,6 +60,7 @@ __all__ = [
     "Goodput",
     "LossLaw",
     "Memory",
+    "Offers",
     "Optimum",
     "Parameters",
     "Prepared",
@@ -68,6 +73,7 @@ __all__ = [
     "compute_optimal",
     "delivered_compute",
     "describe",
+    "dropped_share",
     "effect_sd",
     "era",
     "era_for",
@@ -85,6 +91,7 @@ __all__ = [
     "memory_table",
     "mindspeed_flags",
     "model_flop",
+    "offers_of",
     "operations",
     "parameters_of",
     "parts_of",

@@ -43,4 +43,5 @@ def offers_of(era_id: str) -> Offers:
     rows = _file()
     if era_id not in rows:
         raise unknown_name("era", era_id, list(rows))
-    return Offers(**{k: tuple(v) if isinstance(v, list) else v for k, v in rows[era_id].items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in rows[era_id].items()}
+    return Offers(**values)

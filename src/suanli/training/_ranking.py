@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from suanli.training._evaluate import Prepared, memory_of_stage, parts_of, prepa
 from suanli.training._facts import Facts, facts, model_flop
 from suanli.training._memory import RESERVE, Memory
 from suanli.training._parameters import Parameters, fitted_parameters, sigma_of
+from suanli.training._routing import dropped_share
 from suanli.training._search import Found, chosen, ranked, search_space
 from suanli.training._strategy import Strategies, describe
 from suanli.training._units import half_format
@@ -47,7 +48,8 @@ class Setting:
 class Step:
     """One strategy's step: time in s with its interval and parts, memory by stage (bytes), tokens/s of all chips.
 
-    ``mfu`` counts 6 x active weights and causal attention against the chip's dense 16-bit peak.
+    ``mfu`` counts 6 x active weights and causal attention against the chip's dense 16-bit peak; ``dropped`` is the
+    share of token-to-expert assignments beyond the experts' capacity, which it leaves out.
     """
 
     setting: Setting
@@ -58,6 +60,7 @@ class Step:
     last: Memory
     tokens_per_s: float
     mfu: float
+    dropped: float
 
     @property
     def memory_bytes(self) -> float:
@@ -109,10 +112,14 @@ def setting_of(
     chips_per_node: int | None = None,
     scale_up: float | None = None,
     scale_out: float | None = None,
+    capacity: float | None = None,
+    skew: float | None = None,
 ) -> Setting:
     """Return a run's setting with the era's defaults: 8,192 tokens a sequence (4,096 before 2024), its usual batch.
 
-    Bandwidths in B/s a chip, one way. Raises InputError for numbers below 1 and for formats the chip lacks.
+    Bandwidths in B/s a chip, one way. ``capacity`` is the expert capacity factor (default: no token is dropped) and
+    ``skew`` the coefficient of variation of the experts' loads (default: as calibrated). Raises InputError for numbers
+    below 1, for formats the chip lacks and for a capacity without experts.
     """
     if n_chips < 1:
         raise InputError(f"chips: {n_chips} is below 1")
@@ -125,7 +132,7 @@ def setting_of(
             raise InputError(f"{name}: {value} is below 1")
     return Setting(
         model=model,
-        facts=facts(model),
+        facts=_routed(model, capacity, skew),
         site=site_of(chip, chips_per_node=chips_per_node, scale_up=scale_up, scale_out=scale_out),
         n_chips=n_chips,
         seq=seq,
@@ -133,6 +140,18 @@ def setting_of(
         precision=precision or half_format(chip),
         era=when,
     )
+
+
+def _routed(model: Model, capacity: float | None, skew: float | None) -> Facts:
+    """Return the model's facts with its experts' capacity and skew."""
+    known = facts(model)
+    if capacity is None and skew is None:
+        return known
+    if model.experts is None:
+        raise InputError(f"capacity and skew: model '{model.id}' has no experts")
+    if (capacity is not None and not 0.0 < capacity < 100.0) or (skew is not None and not 0.0 <= skew < 100.0):
+        raise InputError(f"capacity {capacity or 0:g} must be above 0 and skew {skew or 0:g} not below 0")
+    return replace(known, capacity=np.array([capacity or 0.0]), skew=np.array([skew or 0.0]))
 
 
 def _usual_batch(sequences: float, n_chips: int) -> int:
@@ -182,7 +201,10 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
     seconds = step_time(prepared, parameters)
     first, last = (memory_of_stage(prepared, stage) for stage in ("first", "last"))
     spread = sigma_of(parameters, era_id=setting.era.id, chip=setting.site.chip)
-    flop = float(model_flop(setting.facts, np.array([float(setting.seq)]))[0])
+    f = setting.facts
+    dropped = float(dropped_share(f.capacity, float(f.skew[0]))[0])
+    routed = 6.0 * f.moe_layers * (2.0 + f.gated) * f.hidden * f.moe_ffn * f.top_k
+    flop = float((model_flop(f, np.array([float(setting.seq)])) - dropped * routed)[0])
     peak = setting.site.chip.peak[half_format(setting.site.chip)]
     n = seconds.shape[0]
     out = []
@@ -207,6 +229,7 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
                 last=_memory_at(last, i, n),
                 tokens_per_s=rate,
                 mfu=rate * flop / (chips * peak),
+                dropped=dropped,
             )
         )
     return out
