@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,11 @@ from suanli.quantities import show, show_money
 if TYPE_CHECKING:
     from suanli.fleet import Case
 
+ONE_PATH = (
+    "What happened is one path: it can favour a bet. Fresh futures of the day, none seen by either plan, are the "
+    "test of planning on futures."
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add ``backtest`` to the application."""
@@ -23,12 +29,22 @@ def register(app: typer.Typer) -> None:
 def backtest(
     case: Annotated[str, typer.Argument(metavar="CASE", help="A case folder or the name of a shipped case.")],
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATES", help="Days, separated by commas.")] = None,
+    rolling: Annotated[
+        bool, typer.Option("--rolling", help="Plan anew on each day over what was begun, beside planning once.")
+    ] = False,
     rule: Annotated[
         str | None, typer.Option("--rule", metavar="ID", help="Show the compute with and without a rule, by quarter.")
     ] = None,
     budget: Annotated[str | None, typer.Option("--budget", metavar="ID", help="A budget variant of the case.")] = None,
     scenarios: Annotated[
         int | None, typer.Option("--scenarios", min=1, max=500, help="Joint futures kept; default as the case says.")
+    ] = None,
+    fresh: Annotated[
+        int, typer.Option("--fresh", min=2, max=5000, help="Fresh futures that compare the plans of a day.")
+    ] = 96,
+    work: Annotated[
+        Path | None,
+        typer.Option("--work", metavar="DIR", help="Keep finished days here until all are done, so as to go on."),
     ] = None,
     json_path: JsonPath = None,
 ) -> None:
@@ -44,31 +60,65 @@ def backtest(
     if rule:
         _rule(loaded, rule, budget, json_path)
         return
+    kept = fleet.NO_WORK if work is None else fleet.work_in(work, loaded.spec, days, budget, scenarios, fresh, rolling)
+    rolled = None
     with Console(stderr=True).status("reading") as status:
-        tests = fleet.backtest(loaded, days, variant=budget, scenarios=scenarios, tell=status.update)
+        tests = fleet.backtest(
+            loaded, days, variant=budget, scenarios=scenarios, fresh=fresh, work=kept, tell=status.update
+        )
+        if rolling:
+            rolled = fleet.rolling(loaded, days, variant=budget, scenarios=scenarios, tell=status.update)
+    kept.done()
     rows = fleet.backtest_rows(tests)
     screen = console(json_path)
     screen.print(f"[bold]{loaded.spec.title}[/bold]\n[yellow]{loaded.spec.label}[/yellow]")
-    screen.print(
-        table(
-            "Plans made with what was known, and what happened",
-            ("known to", "regret", "regret on expected values", "served", "served on expected values", "refused"),
-            [
-                (
-                    r["as_of"],
-                    show_money(r["regret"], "USD"),
-                    show_money(r["regret_deterministic"], "USD"),
-                    show(r["served"], "%"),
-                    show(r["served_deterministic"], "%"),
-                    f"{r['chips_refused']:,.0f} of {r['chips_ordered']:,.0f} chips",
-                )
-                for r in rows
-            ],
-            right=("regret", "regret on expected values", "served", "served on expected values"),
-        )
-    )
+    screen.print(_tests(rows))
     screen.print("Regret is against the best plan with everything known; refused are orders that rules cut off.")
-    emit_json(json_path, {"case": loaded.name, "tests": rows})
+    screen.print(ONE_PATH)
+    body: dict[str, Any] = {"case": loaded.name, "tests": rows}
+    if rolled is not None:
+        body["rolling"] = fleet.rolling_row(rolled)
+        screen.print(_rolled(body["rolling"]))
+    emit_json(json_path, body)
+
+
+def _tests(rows: list[dict[str, Any]]) -> Any:
+    columns = ("known to", "regret", "regret on expected values", "served", "refused", "cheaper on fresh futures by")
+    return table(
+        "Plans made with what was known, and what happened",
+        columns,
+        [
+            (
+                r["as_of"],
+                show_money(r["regret"], "USD"),
+                show_money(r["regret_deterministic"], "USD"),
+                f"{show(r['served'], '%')} ({show(r['served_deterministic'], '%')})",
+                f"{r['chips_refused']:,.0f} of {r['chips_ordered']:,.0f} chips",
+                _margin(r["ahead"]),
+            )
+            for r in rows
+        ],
+        right=columns[1:],
+    )
+
+
+def _margin(m: dict[str, Any]) -> str:
+    """Return a margin with its 95 % interval, in billions."""
+    return f"USD {m['usd'] / 1e9:.1f} bn ({m['low'] / 1e9:.1f} to {m['high'] / 1e9:.1f}), {m['futures']} futures"
+
+
+def _rolled(row: dict[str, Any]) -> Any:
+    first, days = row["days"][0], ", ".join(row["days"])
+    columns = ("plan", "regret on futures", "regret on expected values")
+    return table(
+        f"From {first} on: planned once, and anew on {days} over what was begun",
+        columns,
+        [
+            ("once", show_money(row["regret_once"], "USD"), show_money(row["regret_once_deterministic"], "USD")),
+            ("anew on each day", show_money(row["regret"], "USD"), show_money(row["regret_deterministic"], "USD")),
+        ],
+        right=columns[1:],
+    )
 
 
 def _rule(case: Case, rule: str, budget: str | None, json_path: str | None) -> None:

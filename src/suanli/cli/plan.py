@@ -31,6 +31,12 @@ def plan(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="DATE", help="Plan with what was known on this day only.")
     ] = None,
+    go_on: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="PLAN", help="Go on from a plan's folder: what it began by then stands, the rest is anew."
+        ),
+    ] = None,
     budget: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,6 +77,8 @@ def plan(
         as_of=_day(as_of),
         budget=fleet.budget_variant(loaded.spec, budget) if budget else None,
     )
+    if go_on is not None:
+        asked = fleet.going_on(loaded, asked, go_on)
     folder = out if out is not None else Path("results") / loaded.name
     fleet.check_writable(folder)
     with _progress() as tell:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from suanli.errors import InputError
 from suanli.fleet._figure import ordinal
 from suanli.fleet._grid import Grid, Option, Project
-from suanli.fleet._lines import THOUSAND, Array, Line
+from suanli.fleet._lines import THOUSAND, Array
 from suanli.fleet._schema import CaseSpec, View
 
 Arrivals = tuple[tuple[str, float], ...]
@@ -59,21 +59,20 @@ NOTHING = Frozen(since="")
 def placed_orders(spec: CaseSpec, view: View, frozen: Frozen) -> tuple[Placed, ...]:
     """Return the orders placed before a view decides: the case's commitments, then an earlier plan's.
 
-    An order that the case states itself (offer, site, month) stands as the case states it.
+    An order that the case states itself (offer, site, month) stands as the case states it; what arrived of it may be
+    told by the earlier plan.
     """
     out: dict[tuple[str, str, str], Placed] = {}
+    known = {(o.offer, o.site, o.month): o for o in frozen.orders}
     for c in spec.commitments:
         one = Placed(offer=c.offer, site=c.site, month=c.month, chips=c.quantity.si / THOUSAND)
         if c.arrived is not None:
             one = replace(one, arrived=((view.orders_from, c.arrived.si / THOUSAND),))
         key = (c.offer, c.site, c.month)
         before = out[key].chips if key in out else 0.0
-        out[key] = replace(one, chips=one.chips + before)
-    own = set(out)
-    for order in frozen.orders:
-        key = (order.offer, order.site, order.month)
-        if key not in own:
-            out[key] = order
+        told = known.get(key) if one.arrived is None else None
+        out[key] = told or replace(one, chips=one.chips + before)
+    out |= {key: order for key, order in known.items() if key not in out}
     return tuple(x for x in out.values() if ordinal(x.month) < ordinal(view.orders_from))
 
 
@@ -163,9 +162,3 @@ def begun_spend(grid: Grid, projects: Sequence[Project]) -> NDArray[np.float64]:
         if project.pot is not None and 0 <= project.begun < grid.T and "builds" in grid.covers[project.pot]:
             out[project.pot, grid.year[project.begun]] += project.spent_before
     return out
-
-
-def line_key(line: Line) -> tuple[str, str]:
-    """Return (offer, site) of a line that can be ordered."""
-    assert line.offer is not None
-    return line.offer.id, line.site

@@ -284,7 +284,7 @@ def project_arrays(
         length = round(sum(s.months.si for s in b.stages))
         begin = ordinal(b.start) if started else max(ordinal(b.start), ordinal(view.orders_from))
         if b.id in begun:
-            begin, sunk = (begin if started else ordinal(begun[b.id])), 1.0
+            begin, sunk = (begin if started else max(ordinal(b.start), ordinal(begun[b.id]))), 1.0
         out.append(
             Project(
                 name=b.id,

@@ -1,6 +1,7 @@
 """Writing a plan: plan.json, Parquet tables and the report, whole or not at all.
 
-plan.json holds: ``schema`` (number), ``title``, ``label``, ``case``, ``options``, ``views``, ``variants``, ``main``
+plan.json holds: ``schema`` (number), ``title``, ``label``, ``case``, ``options``, ``frozen`` (what an earlier plan
+began; null for none), ``views``, ``variants``, ``main``
 (view and variant of the plan that the worth, trial and alternatives are of), ``plans`` ("VIEW/VARIANT" -> headline
 numbers and small tables), ``worth``, ``trial``, ``alternatives``, ``screened``, ``rates``, ``unfit``, ``left_out``,
 ``unit_costs``, ``estimates``, ``tornado``, ``lots``, ``claims``, ``notes``, ``tables`` (name -> file), ``seconds`` and
@@ -27,6 +28,7 @@ from suanli.fleet._lots import Lots
 from suanli.fleet._needs import Rebuilt, rebuilt
 from suanli.fleet._plan import Outlook, Plan
 from suanli.fleet._results import Row, grouped, spread, tables
+from suanli.fleet._rolling import frozen_rows
 from suanli.fleet._schema_work import Run
 from suanli.fleet._solve import Solved, served_share
 from suanli.fleet._tornado import Swing
@@ -62,6 +64,7 @@ def document(plan: Plan) -> tuple[dict[str, Any], Tables]:
         "label": spec.label,
         "case": {"name": plan.case.name, "first": spec.horizon.first, "last": spec.horizon.last},
         "options": {"scenarios": first.futures.n, "seed": plan.options.seed, "fresh": plan.options.fresh},
+        "frozen": frozen_rows(plan.options.frozen),
         "views": [
             {"id": o.view.id, "title": o.view.title, "known_to": o.view.known_to.isoformat(),
              "orders_from": o.view.orders_from, "ruleset": o.view.ruleset}
@@ -116,13 +119,24 @@ def headline(outlook: Outlook, solved: Solved, found: Mapping[str, list[Row]]) -
         "training": found["training"],
         "runs": run_rows(outlook, found["training"]),
         "scenarios": found["scenarios"],
-        "binding": found["binding"],
+        "binding": dearest(found["binding"]),
         "projects": {
             "carried_on": [x.name for x, on in zip(solved.grid.projects, solved.projects, strict=True) if on],
             "tried": [{"projects": list(way), "objective": value * 1e6} for way, value in solved.tried.items()],
         },
         "legal_life": legal_life(outlook, solved),
     }
+
+
+def dearest(rows: list[Row], most: int = 40) -> list[Row]:
+    """Return the ``most`` dearest rows of each family of limits; the table beside plan.json holds every month."""
+    taken: dict[str, int] = {}
+    out = []
+    for row in rows:
+        taken[row["family"]] = taken.get(row["family"], 0) + 1
+        if taken[row["family"]] <= most:
+            out.append(row)
+    return out
 
 
 def run_rows(outlook: Outlook, rows: list[Row]) -> list[Row]:

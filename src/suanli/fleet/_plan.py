@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from suanli.errors import InputError
 from suanli.fleet._build import as_known, grid_of, shares_of
@@ -148,6 +149,16 @@ def views_of(spec: CaseSpec, options: Options) -> tuple[View, ...]:
     return (
         View(id=f"as-of-{day}", title=f"as known on {day}", known_to=day, orders_from=month, ruleset="as_enforced"),
     )
+
+
+def going_on(case: Case, options: Options, path: Path) -> Options:
+    """Return options that freeze what the plan in folder ``path`` began before the first view decides.
+
+    Raises InputError where no plan is there.
+    """
+    from suanli.fleet._rolling import frozen_of
+
+    return replace(options, frozen=frozen_of(path, views_of(case.spec, options)[0].orders_from))
 
 
 def variants_of(spec: CaseSpec, options: Options) -> tuple[Variant, ...]:
