@@ -9,7 +9,7 @@ from typing import Any
 
 from suanli.catalog._model_names import reading
 from suanli.errors import InputError
-from suanli.kinds import Experts, Indexer, Latent, Linear, Model
+from suanli.kinds import Compressed, Experts, Indexer, Latent, Linear, Model
 from suanli.sources import Source
 
 Config = Mapping[str, Any]
@@ -42,7 +42,8 @@ def from_config(config: Config, *, where: str, name: str = "", source: Source | 
         raise InputError(f"{where}: hybrid_override_pattern: layers of separate kinds in one stack are not expressible")
     hidden, n_heads = reader.number(_HIDDEN), reader.number(_HEADS)
     latent = _latent(text, reader)
-    full_every, window = _window(text, kind)
+    compressed = _compressed(text, reader)
+    full_every, window = (0, 0) if compressed is not None else _window(text, kind)
     experts = _experts(text, reader, kind)
     title = name or str(config.get("_name_or_path") or "") or Path(where).parent.name or kind
     return Model(
@@ -70,6 +71,7 @@ def from_config(config: Config, *, where: str, name: str = "", source: Source | 
         latent=latent,
         linear=_linear(text),
         indexer=_indexer(text),
+        compressed=compressed,
         source=source or Source(f"{where} (Hugging Face configuration)", kind="datasheet"),
     )
 
@@ -181,6 +183,26 @@ def _latent(text: Config, reader: _Keys) -> Latent | None:
     )
 
 
+def _compressed(text: Config, reader: _Keys) -> Compressed | None:
+    """Return DeepSeek-V4's attention: a ratio a layer, or types of layers and a ratio a type."""
+    layers = reader.number(_LAYERS)
+    ratios, types = text.get("compress_ratios"), text.get("layer_types")
+    if ratios is None and isinstance(rates := text.get("compress_rates"), Mapping) and isinstance(types, list):
+        ratios = [int(rates.get(t, 0)) for t in types]
+    if not isinstance(ratios, list):
+        return None
+    if len(ratios) < layers:
+        raise InputError(f"{reader.where}: compress_ratios: {len(ratios)} figures for {layers} layers")
+    return Compressed(
+        ratios=tuple(int(r) for r in ratios[:layers]),
+        window=reader.number(("sliding_window",)),
+        q_rank=reader.number(("q_lora_rank",)),
+        out_groups=reader.number(("o_groups",)),
+        out_rank=reader.number(("o_lora_rank",)),
+        streams=reader.optional(("hc_mult",)) or 1,
+    )
+
+
 def _experts(text: Config, reader: _Keys, kind: str) -> Experts | None:
     count = reader.optional(_EXPERTS) or 0
     if count <= 1 or text.get("enable_moe_block") is False:
@@ -208,6 +230,7 @@ def _experts(text: Config, reader: _Keys, kind: str) -> Experts | None:
         shared_ffn_hidden=(shared_width or width) if n_shared else 0,
         first_layer=first,
         every=every,
+        weight_format=str(text.get("expert_dtype") or ""),
     )
 
 

@@ -25,7 +25,7 @@ from suanli.workloads import (
 _SEQUENCE = 4096  # tokens at which FLOP a token are shown
 _PICTURE = {"height": 1024, "width": 1024}
 _VIDEO = {"height": 720, "width": 1280, "frames": 81}
-_PARTS = ("experts", "latent", "linear", "indexer", "diffusion", "recommender")
+_PARTS = ("experts", "latent", "linear", "indexer", "compressed", "diffusion", "recommender")
 _COUNTED = {"id", "name", "notes", "source", "parameters", "active_parameters", *_PARTS}
 
 
@@ -47,7 +47,8 @@ def _kind(model: Model) -> str:
         words.append("MLA")
     elif model.n_kv_heads < model.n_heads:
         words.append("GQA" if model.n_kv_heads > 1 else "MQA")
-    words += [w for w, on in (("linear", model.linear), ("sparse", model.indexer), ("window", model.window)) if on]
+    marks = {"linear": model.linear, "compressed": model.compressed, "sparse": model.indexer, "window": model.window}
+    words += [word for word, on in marks.items() if on]
     return " ".join(words)
 
 

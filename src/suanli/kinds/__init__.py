@@ -2,7 +2,17 @@
 
 from suanli.kinds._chip import BITS, FORMATS, Chip
 from suanli.kinds._cluster import Cluster
-from suanli.kinds._model import Architecture, Diffusion, Experts, Indexer, Latent, Linear, Model, Recommender
+from suanli.kinds._model import (
+    Architecture,
+    Compressed,
+    Diffusion,
+    Experts,
+    Indexer,
+    Latent,
+    Linear,
+    Model,
+    Recommender,
+)
 from suanli.kinds._network import FabricBill, Network, Switch, Tier
 from suanli.kinds._ruling import GROUPS, Group, Remark, Ruling, Threshold
 from suanli.kinds._workload import Adapters, Service, TrainingRun
@@ -15,6 +25,7 @@ __all__ = [
     "Architecture",
     "Chip",
     "Cluster",
+    "Compressed",
     "Diffusion",
     "Experts",
     "FabricBill",

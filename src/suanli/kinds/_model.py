@@ -14,7 +14,8 @@ Architecture = Literal["transformer", "dit", "dlrm", "hstu"]
 class Experts:
     """The mixture-of-experts part: routed experts (``top_k`` a token), shared experts and their widths.
 
-    Layers before ``first_layer`` stay dense; from there every ``every``-th layer has experts.
+    Layers before ``first_layer`` stay dense; from there every ``every``-th layer has experts. ``weight_format`` is
+    that of the routed experts where it is not the model's ("").
     """
 
     n_experts: int
@@ -24,6 +25,7 @@ class Experts:
     shared_ffn_hidden: int = 0
     first_layer: int = 0
     every: int = 1
+    weight_format: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,24 @@ class Indexer:
     head_dim: int
     top_k: int
     every: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compressed:
+    """Compressed attention (DeepSeek-V4): one shared head of keys that are also values, over a window and entries.
+
+    ``ratios`` has a figure a layer: 0, the last ``window`` tokens only; r, besides them one entry for every r tokens.
+    Layers of the smallest ratio attend to the entries that the model's indexer scores highest, the others to all.
+    Queries come from rank ``q_rank``, outputs leave through ``out_groups`` of rank ``out_rank``; ``streams`` is the
+    number of residual streams (hyper-connections, arXiv 2512.24880).
+    """
+
+    ratios: tuple[int, ...]
+    window: int
+    q_rank: int
+    out_groups: int
+    out_rank: int
+    streams: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +170,7 @@ class Model:
     latent: Latent | None = None
     linear: Linear | None = None
     indexer: Indexer | None = None
+    compressed: Compressed | None = None
     diffusion: Diffusion | None = None
     recommender: Recommender | None = None
     parameters: float | None = None

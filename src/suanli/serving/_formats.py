@@ -61,9 +61,12 @@ def formats_of(model: Model, chip: Chip, precision: str, *, kv: str | None = Non
     """Return the formats of ``model`` at ``precision`` on ``chip``.
 
     Where the chip does not multiply in a format, its weights are still stored in it and widened to 16 bits on the way
-    (weight-only kernels). Models published with 4-bit experts (gpt-oss) keep their other layers in 16 bits.
+    (weight-only kernels). Models published with 4-bit experts keep their other layers in 16 bits (gpt-oss), or in the
+    format they name for them (DeepSeek-V4).
     """
     name = precision_of(precision)
+    mixed = model.experts is not None and model.experts.weight_format == name == "fp4"
+    name = model.weight_format if mixed else name
     native = name in chip.peak or name.endswith("_wo")
     dense = {"fp4": "nvfp4", "int4": "int4_wo"}.get(name, name)
     if name == "fp8" and model.weight_format == "fp8":
@@ -80,6 +83,9 @@ def formats_of(model: Model, chip: Chip, precision: str, *, kv: str | None = Non
         experts = "w4a8_mxfp4_mxfp8" if "fp4" in chip.peak else "w4a16_mxfp4"
         bytes_experts, dense, bytes_dense = 0.53125, wide, 2.0
     cache = kv or ("fp8" if _WEIGHT_BYTES[name] <= 1.0 and "fp8" in chip.peak and not only_experts else "bf16")
+    if model.experts is not None and model.experts.weight_format == "fp4" and name == model.weight_format != "fp4":
+        experts = "w4a8_mxfp4_mxfp8" if "fp4" in chip.peak else "w4a16_mxfp4"
+        bytes_experts = 0.53125
     return Formats(
         precision=name,
         table=_TABLE_FORMAT.get(name, name),

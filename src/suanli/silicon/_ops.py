@@ -60,18 +60,22 @@ def ops_time(
         at = np.array([i for i, other in enumerate(keys) if other == key])
         kind, dtype, kv_dtype = KINDS[key[0]], key[1], key[2]
         found = _row_parts(chip, ops, at, kind, dtype, kv_dtype, skew=skew, cache=cache, parameters=parameters)
-        value[at] = ops.count[at] * found.seconds * _passes(found, ops.flop[at], kind)
+        value[at] = ops.count[at] * found.seconds * _passes(found, ops.flop[at], kind, ops.window[at])
         spread[at], bound[at] = found.sigma, found.bound
     half = Z80 * spread
     return OpsTime(value, value * np.exp(-half), value * np.exp(half), tuple(PARTS[b] for b in bound))
 
 
-def _passes(found: Measured, flop: Array, kind: str) -> Array:
-    """Return how many times its shape's FLOP a row counts: a gradient of attention or experts is more than one pass."""
+def _passes(found: Measured, flop: Array, kind: str, window: NDArray[np.int64]) -> Array:
+    """Return how many times its shape's FLOP a row counts: a gradient of attention or experts is more than one pass.
+
+    A prompt whose queries choose among latent keys is less than one: its shape's time is that of all causal pairs.
+    """
     if not kind.startswith(("attention_", "mla_", "moe")):
         return np.ones(len(flop))
     times = flop / np.maximum(found.flop, 1.0)
-    return np.where(times > _MORE, times, 1.0)
+    chosen = (window > 0) & (kind == "mla_prefill")
+    return np.where(chosen | (times > _MORE), times, 1.0)
 
 
 def _row_parts(
@@ -103,6 +107,9 @@ def _row_parts(
         )
     if kind.startswith("mla_"):
         sizes = several("batch", "q_len", "kv_len", "n_heads")
+        if kind == "mla_decode":  # sparse attention reads the keys it chose
+            kept = np.where(column("window") > 0, column("window"), np.inf)
+            sizes["kv_len"] = np.maximum(sizes["q_len"], np.minimum(sizes["kv_len"], kept))
         latent = ops.latent or DEEPSEEK
         phase = kind.removeprefix("mla_")
         return mla_parts(

@@ -62,6 +62,8 @@ def facts(model: Model) -> Facts:
     """Return the facts of one model as arrays of one. Raises InputError for models that are not transformers."""
     if model.architecture not in {"transformer", "dit"}:
         raise InputError(f"model '{model.id}': training covers transformers, not {model.architecture} models")
+    if model.compressed is not None:
+        raise InputError(f"model '{model.id}': training does not cover compressed attention yet; serving does")
     moe_layers = 0
     if model.experts is not None:
         moe_layers = len(range(model.experts.first_layer, model.n_layers, max(1, model.experts.every)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from suanli.errors import InputError
 from suanli.kinds import BITS, Model
+from suanli.workloads._compressed import entry_bytes, pool_bytes, window_bytes
 from suanli.workloads._layers import count_layers, linear_widths
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def kv_bytes_per_token(model: Model, fmt: str = "bf16") -> float:
     """Return the bytes that one more token adds to the cache of a sequence shorter than any window.
 
     Keys and values of every softmax layer (latents and rotary keys under MLA), and an indexer's keys in 8 bits;
-    0 for models that generate nothing.
+    0 for models that generate nothing. Under compressed attention only entries count, not the windows they leave.
     """
+    if model.compressed is not None:
+        return entry_bytes(model, format_bytes(fmt))
     layers = count_layers(model, mixer="full") + count_layers(model, mixer="window")
     return layers * _layer_numbers(model) * format_bytes(fmt) + _indexer_bytes(model)
 
@@ -37,6 +40,10 @@ def kv_bytes_per_sequence(model: Model, fmt: str, kv_len: ArrayLike) -> Array:
     import numpy as np
 
     length = np.asarray(kv_len, dtype=np.float64)
+    if model.compressed is not None:
+        number = format_bytes(fmt)
+        near = np.minimum(length, model.compressed.window)
+        return np.asarray(entry_bytes(model, number) * length + window_bytes(model, number) * near, dtype=np.float64)
     one = _layer_numbers(model) * format_bytes(fmt)
     windowed = np.minimum(length, model.window) if model.window else length
     full = count_layers(model, mixer="full") * length
@@ -47,8 +54,10 @@ def kv_bytes_per_sequence(model: Model, fmt: str, kv_len: ArrayLike) -> Array:
 def state_bytes_per_sequence(model: Model, fmt: str = "fp32") -> float:
     """Return the bytes of recurrent state a sequence keeps in its linear-attention layers, whatever its length.
 
-    The state of each head and the tail of the short convolution.
+    The state of each head and the tail of the short convolution; the pools in progress of compressed attention.
     """
+    if model.compressed is not None:
+        return pool_bytes(model)
     linear = model.linear
     if linear is None:
         return 0.0

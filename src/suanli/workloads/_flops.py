@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from suanli.errors import InputError
 from suanli.kinds import Model
+from suanli.workloads._compressed import chosen
 from suanli.workloads._layers import count_layers
 from suanli.workloads._parameters import parameters
 
@@ -28,6 +29,8 @@ def flop_per_token(model: Model, context: ArrayLike = 0) -> Array:
     import numpy as np
 
     seen = np.asarray(context, dtype=np.float64)
+    if model.compressed is not None:
+        return _compressed(model, seen)
     latent, indexer = model.latent, model.indexer
     pair = 4.0 * model.n_heads * model.head_dim
     if latent is not None:
@@ -41,4 +44,21 @@ def flop_per_token(model: Model, context: ArrayLike = 0) -> Array:
     if model.linear is not None:
         state = model.linear.n_heads * model.linear.k_dim * model.linear.v_dim
         total = total + 6.0 * count_layers(model, mixer="linear") * state
+    return np.asarray(total, dtype=np.float64)
+
+
+def _compressed(model: Model, seen: Array) -> Array:
+    import numpy as np
+
+    shape, indexer = model.compressed, model.indexer
+    assert shape is not None
+    keys = len(shape.ratios) * np.minimum(seen, shape.window)
+    scores = np.zeros_like(seen)
+    for ratio in filter(None, shape.ratios):
+        entries = seen / ratio
+        if indexer is not None and (top_k := chosen(model, ratio)):
+            scores = scores + 2.0 * indexer.n_heads * indexer.head_dim * entries
+            entries = np.minimum(entries, top_k)
+        keys = keys + entries
+    total = 2.0 * parameters(model).active + 4.0 * model.n_heads * model.head_dim * keys + scores
     return np.asarray(total, dtype=np.float64)

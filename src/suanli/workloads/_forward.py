@@ -9,6 +9,7 @@ from itertools import chain
 from suanli.errors import InputError
 from suanli.kinds import Model
 from suanli.workloads._cache import format_bytes
+from suanli.workloads._compressed import compressed_rows, core, stream_rows
 from suanli.workloads._layers import LayerGroup, layer_groups, linear_widths, mlp_matrices, qkv_width
 from suanli.workloads._ops import Ops, Row, attended, gemm, lookup, stream, table
 
@@ -94,7 +95,7 @@ def forward_ops(
 
         return table(diffusion_rows(model, run))
     rows = chain(_transformer_rows(model, run), _mtp_rows(model, run, mtp_layers))
-    return table(rows, latent=model.latent)
+    return table(rows, latent=core(model) if model.compressed is not None else model.latent)
 
 
 def _check(model: Model, kv_len: int, sizes: Mapping[str, int], mtp_layers: int) -> None:
@@ -117,13 +118,20 @@ def _transformer_rows(model: Model, run: Pass) -> Iterator[Row]:
     for group in layer_groups(model):
         yield from _mixer_rows(model, run, group)
         yield from _mlp_rows(model, run, group)
-        norms = 1 if model.parallel_block else 2
-        # a norm with its residual reads two vectors and writes two
-        yield stream("norm and residual", 8.0 * run.tokens * model.hidden, count=norms * group.count)
+        yield from _residual_rows(model, run, group.count)
     if run.logits:
         head = gemm("head", run.logits, share(model.vocab, run.tp), model.hidden, dtype="bf16", width=2.0)
         yield stream("final norm", 4.0 * run.logits * model.hidden)
         yield head
+
+
+def _residual_rows(model: Model, run: Pass, count: float) -> Iterator[Row]:
+    if model.compressed is not None:
+        yield from stream_rows(model, run, count)
+        return
+    norms = 1 if model.parallel_block else 2
+    # a norm with its residual reads two vectors and writes two
+    yield stream("norm and residual", 8.0 * run.tokens * model.hidden, count=norms * count)
 
 
 def _mtp_rows(model: Model, run: Pass, layers: int) -> Iterator[Row]:
@@ -132,10 +140,10 @@ def _mtp_rows(model: Model, run: Pass, layers: int) -> Iterator[Row]:
         return
     h = model.hidden
     yield gemm("mtp join", run.tokens, h, 2 * h, dtype=run.dtype, width=run.width, count=layers)
-    last = LayerGroup(layers, "full", model.experts is not None)
+    last = LayerGroup(layers, "compressed" if model.compressed is not None else "full", model.experts is not None)
     yield from _mixer_rows(model, run, last)
     yield from _mlp_rows(model, run, last)
-    yield stream("norm and residual", 8.0 * run.tokens * h, count=2 * layers)
+    yield from _residual_rows(model, run, layers)
     if run.logits:
         yield gemm("mtp head", run.logits, share(model.vocab, run.tp), h, dtype="bf16", width=2.0, count=layers)
 
@@ -143,6 +151,8 @@ def _mtp_rows(model: Model, run: Pass, layers: int) -> Iterator[Row]:
 def _mixer_rows(model: Model, run: Pass, group: LayerGroup) -> Iterator[Row]:
     if group.mixer == "linear":
         yield from _linear_rows(model, run, group.count)
+    elif group.mixer == "compressed":
+        yield from compressed_rows(model, run, group.ratio, group.count)
     elif model.latent is not None:
         yield from _latent_rows(model, run, group.count)
     else:

@@ -9,26 +9,33 @@ from typing import Literal
 
 from suanli.kinds import Model
 
-Mixer = Literal["full", "window", "linear"]
+Mixer = Literal["full", "window", "linear", "compressed"]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerGroup:
-    """``count`` layers with the same token mixer and, where ``moe`` is set, experts in place of the dense MLP."""
+    """``count`` layers with the same token mixer and, where ``moe`` is set, experts in place of the dense MLP.
+
+    ``ratio`` is that of compressed attention.
+    """
 
     count: int
     mixer: Mixer
     moe: bool
+    ratio: int = 0
 
 
 @lru_cache(maxsize=512)
 def layer_groups(model: Model) -> tuple[LayerGroup, ...]:
     """Return the layers of ``model`` in groups of the same kind, multi-token-prediction layers left out."""
-    kinds = Counter((_mixer(model, i), _has_experts(model, i)) for i in range(model.n_layers))
-    return tuple(LayerGroup(count, mixer, moe) for (mixer, moe), count in kinds.items())
+    ratios = model.compressed.ratios if model.compressed is not None else (0,) * model.n_layers
+    kinds = Counter((_mixer(model, i), _has_experts(model, i), ratios[i]) for i in range(model.n_layers))
+    return tuple(LayerGroup(count, *kind) for kind, count in kinds.items())
 
 
 def _mixer(model: Model, layer: int) -> Mixer:
+    if model.compressed is not None:
+        return "compressed"
     if model.linear is not None:
         return "full" if (layer + 1) % model.linear.full_every == 0 else "linear"
     if model.window and not (model.full_every and (layer + 1) % model.full_every == 0):

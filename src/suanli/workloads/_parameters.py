@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from suanli.kinds import Model
+from suanli.workloads._compressed import compressed_parameters
 from suanli.workloads._layers import count_layers, linear_widths, mlp_matrices, qkv_width
 
 
@@ -38,7 +39,12 @@ def parameters(model: Model) -> ParameterCount:
 
 
 def attention_parameters(model: Model) -> float:
-    """Return the parameters of one softmax-attention layer's projections, with biases and an indexer."""
+    """Return the parameters of one softmax-attention layer's projections, with biases and an indexer.
+
+    Under compressed attention, whose layers differ, of a layer that attends to its window only.
+    """
+    if model.compressed is not None:
+        return compressed_parameters(model, 0)
     h, latent = model.hidden, model.latent
     if latent is None:
         heads_out = model.n_heads * model.head_dim
@@ -92,7 +98,7 @@ def _transformer(model: Model) -> ParameterCount:
     moe_layers = count_layers(model, moe=True)
     parts = {
         "embedding": float(h * (model.vocab + model.learned_positions)),
-        "attention": softmax_layers * attention_parameters(model),
+        "attention": _attention(model, softmax_layers),
         "dense_mlp": (model.n_layers - moe_layers) * mlp_parameters(model, model.ffn_hidden),
         "norms": model.n_layers * _norms(model) + h * (1 if model.gated_mlp else 2),
         "head": 0.0 if model.tied_embeddings else float(h * model.vocab),
@@ -112,6 +118,12 @@ def _transformer(model: Model) -> ParameterCount:
     if model.mtp_layers:
         parts["mtp"] = model.mtp_layers * _mtp_layer(model)
     return ParameterCount(total, active, parts)
+
+
+def _attention(model: Model, layers: int) -> float:
+    if model.compressed is not None:
+        return sum(compressed_parameters(model, ratio) for ratio in model.compressed.ratios)
+    return layers * attention_parameters(model)
 
 
 def _mtp_layer(model: Model) -> float:
