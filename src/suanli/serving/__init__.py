@@ -1,25 +1,32 @@
 """Serving: what a fleet of chips can answer, under load."""
 
+from suanli.serving._adapters import Bank, bank_of, different, draw_adapters, hit_rate
 from suanli.serving._arrivals import Requests, arrivals, lengths, requests
+from suanli.serving._balance import fullest
 from suanli.serving._capacity import Option, capacity_table, options
+from suanli.serving._choice import Choice
+from suanli.serving._coupled import Link, simulate_pools
 from suanli.serving._deploy import Deployment, Tables, cache_tokens, tabulate
 from suanli.serving._disagg import pools
 from suanli.serving._flags import launch_flags
 from suanli.serving._formats import Formats, formats_of
 from suanli.serving._layout import Layout, Memory, memory
 from suanli.serving._layouts import layouts_for
+from suanli.serving._pairs import link_of
 from suanli.serving._protocols import Protocol, Task, mlperf_task, protocol
 from suanli.serving._schedulers import Scheduler, framework_of, frameworks, scheduler
-from suanli.serving._search import Choice, pareto, search, step_lane
+from suanli.serving._search import pareto, search, step_lane
 from suanli.serving._simulate import Failure, Replay, Scaling, simulate
 from suanli.serving._slo import load_curve, most_within, tail
 from suanli.serving._steady import Habits, Lanes, Steady, closed_loop
 from suanli.serving._traces import read_trace
 from suanli.serving._tuning import factors, fitted_set, habits_of, lanes_of, sigma, slowed
 from suanli.serving._users import Anchor, Demand, anchors, users_to_load
+from suanli.serving._variants import bank_for, deploy, tokens_a_step
 
 __all__ = [
     "Anchor",
+    "Bank",
     "Choice",
     "Demand",
     "Deployment",
@@ -28,6 +35,7 @@ __all__ = [
     "Habits",
     "Lanes",
     "Layout",
+    "Link",
     "Memory",
     "Option",
     "Protocol",
@@ -40,19 +48,27 @@ __all__ = [
     "Task",
     "anchors",
     "arrivals",
+    "bank_for",
+    "bank_of",
     "cache_tokens",
     "capacity_table",
     "closed_loop",
+    "deploy",
+    "different",
+    "draw_adapters",
     "factors",
     "fitted_set",
     "formats_of",
     "framework_of",
     "frameworks",
+    "fullest",
     "habits_of",
+    "hit_rate",
     "lanes_of",
     "launch_flags",
     "layouts_for",
     "lengths",
+    "link_of",
     "load_curve",
     "memory",
     "mlperf_task",
@@ -67,9 +83,11 @@ __all__ = [
     "search",
     "sigma",
     "simulate",
+    "simulate_pools",
     "slowed",
     "step_lane",
     "tabulate",
     "tail",
+    "tokens_a_step",
     "users_to_load",
 ]

@@ -21,7 +21,7 @@ class Requests:
     """A load, one entry a request: arrival (s from the start, ascending), lengths in tokens, priority (0 first).
 
     Prompt i shares the blocks ``blocks[first[i]:first[i + 1]]`` of ``block_tokens`` tokens with others that name the
-    same ids; None where prompts share nothing.
+    same ids; None where prompts share nothing. ``adapter`` numbers the adapter (LoRA) of each, -1 for none.
     """
 
     arrival_s: Array
@@ -31,6 +31,7 @@ class Requests:
     first: Ints | None = None
     blocks: NDArray[np.int32] | None = None
     block_tokens: int = 16
+    adapter: Ints | None = None
 
     @property
     def rate(self) -> float:
@@ -130,6 +131,7 @@ def requests(
     priority: Ints | None = None,
     shared_prefix: int = 0,
     groups: int = 1,
+    adapter: Ints | None = None,
     seed: int = 0,
 ) -> Requests:
     """Return a load of these arrays; the first ``shared_prefix`` tokens are common within each of ``groups``.
@@ -159,4 +161,5 @@ def requests(
         first=first,
         blocks=blocks,
         block_tokens=size,
+        adapter=adapter,
     )

@@ -14,13 +14,14 @@ from suanli.estimates import Z80
 from suanli.kinds import Chip, Service
 from suanli.quantities import GIB
 from suanli.serving._deploy import Deployment, Tables, cache_tokens, tabulate
-from suanli.serving._formats import Formats, formats_of
+from suanli.serving._formats import Formats
 from suanli.serving._layout import Layout
 from suanli.serving._layouts import layouts_for
 from suanli.serving._schedulers import scheduler
 from suanli.serving._slo import load_curve, most_within, tail
 from suanli.serving._steady import Steady
 from suanli.serving._tuning import factors, fitted_set, habits_of, lanes_of, sigma
+from suanli.serving._variants import adapted, deploy, formats_for, varied
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,16 +82,12 @@ def options(
         for number, service in enumerate(services):
             tried = layouts or layouts_for(service.model, chip, max_chips=max_chips)
             try:
-                formats = formats_of(service.model, chip, service.precision)
+                formats = formats_for(service, chip)
                 _probe(service, chip, formats)
             except SuanliError as error:
                 lost.append(_lost(number, chip, Layout(), str(error)))
                 continue
-            for layout in tried:
-                deployment = Deployment(
-                    model=service.model, chip=chip, layout=replace(layout, replicas=1), formats=formats, scheduler=plan
-                )
-                wanted.append((number, deployment))
+            wanted += [(number, deploy(service, chip, layout, formats, plan)) for layout in tried]
     if not wanted:
         return lost
     return lost + _solve(services, wanted, known)
@@ -130,8 +127,8 @@ def _solve(
     services: Sequence[Service], wanted: Sequence[tuple[int, Deployment]], known: Mapping[str, Any]
 ) -> list[Option]:
     """Return the options of all deployments: tables, memory, closed form, limits."""
-    tables = tabulate([d for _, d in wanted])
     asked = [services[n] for n, _ in wanted]
+    tables = varied(tabulate([d for _, d in wanted]), asked)
     whole = np.array([s.input_tokens for s in asked])
     cached = whole * np.array([min(s.prefix_hit, 0.99) for s in asked])
     answer = np.maximum(np.array([s.output_tokens for s in asked]), 1.0)
@@ -143,7 +140,8 @@ def _solve(
     frameworks = [d.scheduler.name for _, d in wanted]
     families = [d.chip.family for _, d in wanted]
     tune = {k: v[fits] for k, v in factors(known, frameworks, families).items()}
-    lanes = lanes_of(tables.pick(fits), tune, capacity[fits])
+    kept = tables.pick(fits)
+    lanes = adapted(lanes_of(kept, tune, capacity[fits]), kept, [asked[i] for i in fits])
     _, curve = load_curve(
         lanes, habits_of(tune), prompt=(whole - cached)[fits], answer=answer[fits], cached=cached[fits]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from suanli.serving._adapter_slots import give_adapter_back, next_waiting, take_adapter
 from suanli.serving._kernel import (
     CACHE_AWARE,
     NONE,
@@ -13,13 +14,16 @@ from suanli.serving._kernel import (
     Load,
     Policy,
     State,
+    adapter_time,
     cached_tokens,
     compiled,
     enter_decode,
+    inlined,
     leave_decode,
     lru_touch,
     peek,
     pop,
+    pop_after,
     push,
     push_front,
     shrink_cache,
@@ -29,7 +33,7 @@ from suanli.serving._kernel import (
 STEPS, PREFILL, DECODE, BUSY, NEXT, WATCH, TURN = range(7)
 
 
-@compiled
+@inlined
 def has_room(s: State, load: Load, policy: Policy, r: int, i: int) -> bool:  # pragma: no cover
     """Say whether request ``i`` may be admitted to replica ``r`` now."""
     if policy.reserves:
@@ -38,10 +42,12 @@ def has_room(s: State, load: Load, policy: Policy, r: int, i: int) -> bool:  # p
     return bool(s.on[r].kv + s.of[i].context + s.on[r].growth <= policy.capacity)
 
 
-@compiled
-def admit(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # pragma: no cover
+@inlined
+def admit(s: State, costs: Costs, load: Load, policy: Policy, r: int, i: int, before: int) -> None:  # pragma: no cover
     """Take ``i`` from the queue: what the prefix cache holds of it need not be computed."""
-    pop(s, load, r, i)
+    pop_after(s, load, r, i, before)
+    if policy.slots > 0:
+        take_adapter(s, costs, load, policy, r, i)
     hit = 0
     if load.of[i].last > load.of[i].first and s.of[i].done == 0.0:
         hit = cached_tokens(s, load, policy, r, i)
@@ -52,25 +58,27 @@ def admit(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # prag
     s.on[r].left = int(s.of[i].context) - hit
 
 
-@compiled
-def fill(s: State, load: Load, policy: Policy, r: int) -> tuple[int, float, int]:  # pragma: no cover
+@inlined
+def fill(s: State, costs: Costs, load: Load, policy: Policy, r: int) -> tuple[int, float, int]:  # pragma: no cover
     """Fill a step with prompt tokens; return (tokens, tokens x context, prompts finished, listed in scratch)."""
     budget = policy.budget - (s.on[r].running * policy.verify if policy.mixes else 0)
     tokens, cross, finished = 0, 0.0, 0
     while tokens < budget:
         if s.on[r].current == NONE:
-            i = peek(s, r)
+            i, before = peek(s, r), NONE
+            if policy.slots > 0:
+                i, before = next_waiting(s, load, policy, r)
             if i == NONE or s.on[r].running + finished >= policy.max_running or not has_room(s, load, policy, r, i):
                 break
             if not policy.chunks and tokens > 0 and s.of[i].context > budget - tokens:
                 break
-            admit(s, load, policy, r, i)
+            admit(s, costs, load, policy, r, i, before)
         i = s.on[r].current
         take = s.on[r].left
         if policy.chunks:
             take = min(take, budget - tokens)
-        before = s.of[i].context - s.on[r].left
-        cross += take * (before + 0.5 * take)
+        filled = s.of[i].context - s.on[r].left
+        cross += take * (filled + 0.5 * take)
         tokens += take
         s.on[r].kv += take
         s.on[r].left -= take
@@ -95,11 +103,13 @@ def accept_filled(s: State, load: Load, policy: Policy, r: int) -> None:  # prag
 
 
 @compiled
-def preempt(s: State, load: Load, r: int) -> None:  # pragma: no cover
+def preempt(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma: no cover
     """Push the youngest running request back to its queue; its cache is recomputed later."""
     i = s.on[r].tail
     gone = s.on[r].tick - s.of[i].start_tick
     leave_decode(s, load, r, i)
+    if policy.slots > 0:
+        give_adapter_back(s, load, policy, r, i)
     s.of[i].done += gone * load.of[i].per_step
     s.of[i].left_steps -= gone
     s.of[i].context += gone * load.of[i].per_step
@@ -108,9 +118,11 @@ def preempt(s: State, load: Load, r: int) -> None:  # pragma: no cover
     push_front(s, load, r, i)
 
 
-@compiled
+@inlined
 def complete(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # pragma: no cover
     """Record that ``i`` is answered; in a closed loop its client sends the next request."""
+    if policy.slots > 0:
+        give_adapter_back(s, load, policy, r, i)
     s.of[i].finish = s.on[r].clock
     s.of[i].done = load.of[i].steps * load.of[i].per_step
     s.on[r].reserved -= load.of[i].prompt + load.of[i].steps * load.of[i].per_step
@@ -122,7 +134,7 @@ def complete(s: State, load: Load, policy: Policy, r: int, i: int) -> None:  # p
             push(s, load, r, following)
 
 
-@compiled
+@inlined
 def finish_prompts(s: State, load: Load, policy: Policy, r: int, finished: int) -> None:  # pragma: no cover
     """Give the first token to the prompts listed in scratch and start decoding them."""
     for k in range(finished):
@@ -140,7 +152,7 @@ def finish_prompts(s: State, load: Load, policy: Policy, r: int, finished: int) 
         shrink_cache(s, policy, r)
 
 
-@compiled
+@inlined
 def end_answers(s: State, load: Load, policy: Policy, r: int) -> None:  # pragma: no cover
     """Complete the requests whose last step has just ended."""
     bucket = s.on[r].tick & (s.ring.shape[1] - 1)
@@ -175,13 +187,14 @@ def note(
     bins[k, 5] += gained
 
 
-@compiled
+@inlined
 def coast(s: State, costs: Costs, policy: Policy, bins: Floats, r: int, until: float) -> None:  # pragma: no cover
     """Run decode steps of an unchanging batch until one ends an answer, the cache is full or ``until`` is reached."""
     clock, tick, kv = s.on[r].clock, s.on[r].tick, s.on[r].kv
     batch, growth = s.on[r].running, s.on[r].growth
     mask = s.ring.shape[1] - 1
     fixed = step_time(costs, batch * policy.verify, 0.0, batch, 0, 0.0)
+    fixed += adapter_time(costs, batch * policy.verify, s.on[r].adapters)
     began, first = clock, tick
     limit = np.inf if policy.reserves else float(policy.capacity)
     room = True
@@ -198,18 +211,18 @@ def coast(s: State, costs: Costs, policy: Policy, bins: Floats, r: int, until: f
     s.on[r].clock, s.on[r].tick, s.on[r].kv = clock, tick, kv
 
 
-@compiled
+@inlined
 def step(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: float) -> None:  # pragma: no cover
     """Run one step of replica ``r`` (prompts, decode, completions), or many where nothing can be admitted."""
     tokens, cross, finished = 0, 0.0, 0
     if not policy.has_prompt:
         accept_filled(s, load, policy, r)
     elif s.on[r].waiting > 0 or s.on[r].current != NONE:
-        tokens, cross, finished = fill(s, load, policy, r)
+        tokens, cross, finished = fill(s, costs, load, policy, r)
     batch = s.on[r].running if (policy.mixes or tokens == 0) else 0
     if batch > 0 and not policy.reserves:
         while s.on[r].kv + s.on[r].growth > policy.capacity and s.on[r].running > 1:
-            preempt(s, load, r)
+            preempt(s, load, policy, r)
         batch = s.on[r].running
     if tokens == 0 and batch > 0:
         coast(s, costs, policy, s.bins, r, until)
@@ -217,6 +230,8 @@ def step(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: floa
             end_answers(s, load, policy, r)
         return
     spent = step_time(costs, tokens + batch * policy.verify, s.on[r].kv if batch > 0 else 0.0, batch, tokens, cross)
+    spent += adapter_time(costs, tokens + batch * policy.verify, s.on[r].adapters) + s.on[r].loading
+    s.on[r].loading = 0.0
     s.on[r].clock += spent
     s.counters[STEPS] += 1
     s.counters[PREFILL] += tokens
@@ -235,12 +250,14 @@ def fail(s: State, load: Load, policy: Policy, r: int, until: float) -> None:  #
     """Lose a replica until ``until``: its requests start again, on another replica where one is up."""
     s.on[r].ready = until
     while s.on[r].tail != NONE:
-        preempt(s, load, r)
+        preempt(s, load, policy, r)
     if s.on[r].current != NONE:
         i = s.on[r].current
         s.on[r].kv -= s.of[i].context - s.on[r].left
         s.on[r].reserved -= load.of[i].prompt + load.of[i].steps * load.of[i].per_step
         s.on[r].current = NONE
+        if policy.slots > 0:
+            give_adapter_back(s, load, policy, r, i)
         push_front(s, load, r, i)
     shrink = s.on[r].cached
     for _ in range(shrink):
@@ -251,6 +268,8 @@ def fail(s: State, load: Load, policy: Policy, r: int, until: float) -> None:  #
     s.lru_ends[r, 0] = NONE
     s.lru_ends[r, 1] = NONE
     s.on[r].cached = 0
+    for k in range(s.adapters.shape[1]):
+        s.adapters[r, k].slot = s.adapters[r, k].kept = NONE
     now = s.on[r].clock
     s.on[r].clock = max(now, until)
     if policy.closed_clients == 0:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from suanli.kinds import Service
+from suanli.serving._choice import Choice
 from suanli.serving._layout import Layout
-from suanli.serving._search import Choice
 
 _QUANTISED: Mapping[str, Mapping[str, str]] = {
     "vllm": {"fp8": "--quantization fp8", "int4_wo": "--quantization awq", "fp4": "--quantization modelopt_fp4"},

@@ -26,6 +26,12 @@ def compiled(function: F) -> F:
     return found
 
 
+def inlined(function: F) -> F:
+    """Return ``function`` compiled into its callers: it is called once a step, and its state is a wide argument."""
+    found: F = njit(cache=True, forceinline=True)(function)
+    return found
+
+
 NONE = -1
 ROUND_ROBIN, LEAST_LOADED, CACHE_AWARE = 0, 1, 2
 
@@ -41,6 +47,10 @@ class Costs(NamedTuple):
     prompt_s: float  # s a new token of a prompt
     prefill_s: float  # s a (new token x token of context)
     host_s: float  # s a step, whatever it holds
+    adapter_s: float  # s a step that applies any adapter (LoRA)
+    adapter_each_s: float  # s a different adapter in a step
+    adapter_token_s: float  # s a token of a step with adapters
+    adapter_load_s: float  # s that an adapter takes from the host's memory
 
 
 class Policy(NamedTuple):
@@ -62,6 +72,7 @@ class Policy(NamedTuple):
     scale_low: float
     start_s: float  # from the decision to the first request a new replica takes
     min_replicas: int
+    slots: int  # adapters that fit beside the weights; 0: no adapters
 
 
 REQUEST_LOAD = np.dtype(
@@ -71,6 +82,7 @@ REQUEST_LOAD = np.dtype(
         ("prompt", "i4"),
         ("steps", "i4"),  # decode steps: tokens after the first, divided by tokens a step
         ("priority", "i4"),
+        ("adapter", "i4"),  # -1: none
         ("first", "i8"),  # its prompt's blocks are blocks[first:last]
         ("last", "i8"),
     ],
@@ -91,12 +103,18 @@ REQUEST_STATE = np.dtype(
 )
 REPLICA_STATE = np.dtype(
     [
-        *((name, "f8") for name in ("clock", "kv", "reserved", "growth", "ready")),
+        *((name, "f8") for name in ("clock", "kv", "reserved", "growth", "ready", "loading")),
         *((name, "i8") for name in ("tick", "running", "waiting", "current", "left", "tail", "active", "cached")),
+        ("adapters", "i8"),  # different adapters of the requests under way
     ],
     align=True,
 )
-"""Records of a request's load, a request's state and a replica's state."""
+ADAPTER_STATE = np.dtype([("taken", "f8"), ("users", "i4"), ("slot", "i4"), ("kept", "i4")], align=True)
+"""Records of a request's load, a request's state, a replica's state and adapters on a replica.
+
+Of an adapter: ``users``, requests under way that use it, and its ``slot`` (-1: not on the chip). Of a slot: the adapter
+``kept`` there (-1: none) and when it was last ``taken`` up.
+"""
 
 
 class Load(NamedTuple):
@@ -121,9 +139,10 @@ class State(NamedTuple):
     bins: Floats  # (bin, [width, s, batch·s, kv·s, waiting·s, tokens])
     downs: Floats  # (failure, [replica, from, to])
     scratch: Ints
+    adapters: Any  # ADAPTER_STATE (r, adapter or slot)
 
 
-@compiled
+@inlined
 def step_time(
     costs: Costs, tokens: int, kv: float, sequences: int, fresh: int, cross: float
 ) -> float:  # pragma: no cover
@@ -135,6 +154,14 @@ def step_time(
     spent: float = base + costs.host_s + kv * costs.kv_s + sequences * costs.sequence_s
     spent += fresh * costs.prompt_s + cross * costs.prefill_s
     return spent
+
+
+@inlined
+def adapter_time(costs: Costs, tokens: int, adapters: int) -> float:  # pragma: no cover
+    """Return what a step of ``tokens`` with so many different adapters takes beyond the base model (s)."""
+    if adapters == 0:
+        return 0.0
+    return costs.adapter_s + adapters * costs.adapter_each_s + tokens * costs.adapter_token_s
 
 
 @compiled
@@ -162,7 +189,7 @@ def push_front(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cove
     s.on[r].waiting += 1
 
 
-@compiled
+@inlined
 def peek(s: State, r: int) -> int:  # pragma: no cover
     """Return the next waiting request of replica ``r`` by priority, or NONE."""
     for p in range(s.queue_head.shape[1]):
@@ -171,13 +198,25 @@ def peek(s: State, r: int) -> int:  # pragma: no cover
     return NONE
 
 
-@compiled
+@inlined
 def pop(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Take request ``i``, the head of its queue, out of it."""
     p = load.of[i].priority
     s.queue_head[r, p] = s.of[i].queue_next
     if s.queue_head[r, p] == NONE:
         s.queue_tail[r, p] = NONE
+    s.on[r].waiting -= 1
+
+
+@inlined
+def pop_after(s: State, load: Load, r: int, i: int, before: int) -> None:  # pragma: no cover
+    """Take request ``i`` out of its queue, where it stands behind ``before`` (NONE: at the head)."""
+    if before == NONE:
+        pop(s, load, r, i)
+        return
+    s.of[before].queue_next = s.of[i].queue_next
+    if s.of[i].queue_next == NONE:
+        s.queue_tail[r, load.of[i].priority] = before
     s.on[r].waiting -= 1
 
 
@@ -231,7 +270,7 @@ def shrink_cache(s: State, policy: Policy, r: int) -> None:  # pragma: no cover
         lru_unlink(s, r, s.lru_ends[r, 1])
 
 
-@compiled
+@inlined
 def enter_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Start decoding ``i``: into the ring bucket of the step at which it ends, and on the running list."""
     mask = s.ring.shape[1] - 1
@@ -253,7 +292,7 @@ def enter_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no co
     s.on[r].growth += load.of[i].per_step
 
 
-@compiled
+@inlined
 def leave_decode(s: State, load: Load, r: int, i: int) -> None:  # pragma: no cover
     """Take ``i`` out of its ring bucket, the running list and the KV cache."""
     b = s.of[i].end_tick & (s.ring.shape[1] - 1)

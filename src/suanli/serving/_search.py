@@ -3,72 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from suanli.errors import InfeasibleError
 from suanli.kinds import BITS, Chip, Service
 from suanli.quantities import GIB
 from suanli.serving._capacity import Option, options
-from suanli.serving._deploy import Deployment, cache_tokens, tabulate
+from suanli.serving._choice import Choice
+from suanli.serving._deploy import cache_tokens, tabulate
 from suanli.serving._formats import formats_of
 from suanli.serving._layout import Layout
 from suanli.serving._layouts import layouts_for
+from suanli.serving._pairs import pairs, pool_lanes
 from suanli.serving._schedulers import scheduler
-from suanli.serving._slo import tail
-from suanli.serving._steady import Lanes, decode_time, prefill_time, seats_of
-from suanli.serving._tuning import factors, fitted_set, habits_of, lanes_of, sigma
-
-Array = NDArray[np.float64]
+from suanli.serving._steady import Lanes
+from suanli.serving._tuning import factors, fitted_set, lanes_of
+from suanli.serving._variants import deploy, formats_for, varied
 
 BUDGETS: tuple[int, ...] = (2048, 4096, 8192, 16384)
 """Tokens a step that the search tries (the chunk of chunked prefill)."""
-
-_BATCHES = 2.0 ** np.arange(0, 12)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """One way to serve on ``n_chips``: one pool (``prefill`` None) or prefill and decode apart.
-
-    ``copies`` of ``layout`` decode (or do all), ``prefill_copies`` of ``prefill`` fill caches. Rates are of all
-    chips, s otherwise; ``running`` requests at once; ``reason`` says in one line why it is not the best, "" for the
-    best.
-    """
-
-    layout: Layout
-    copies: int
-    prefill: Layout | None
-    prefill_copies: int
-    budget: int
-    requests_per_s: float
-    output_tokens_per_s: float
-    ttft_s: float
-    tpot_s: float
-    running: float
-    sigma: float
-    reason: str
-
-    @property
-    def n_chips(self) -> int:
-        """Chips of all copies of both pools."""
-        filled = self.prefill.chips * self.prefill_copies if self.prefill else 0
-        return self.layout.chips * self.copies + filled
-
-    @property
-    def per_chip(self) -> float:
-        """Output tokens/s a chip."""
-        return self.output_tokens_per_s / self.n_chips
-
-    def __str__(self) -> str:
-        """Return the layout as people write it."""
-        one = str(replace(self.layout, replicas=self.copies))
-        if self.prefill is None:
-            return one
-        return f"prefill {replace(self.prefill, replicas=self.prefill_copies)} + decode {one}"
 
 
 def search(
@@ -96,7 +52,7 @@ def search(
     if not any(c.reason == "" for c in found) and all("does not fit" in c.reason for c in found):
         raise InfeasibleError(_nothing_fits(service, chip, found))
     if disaggregate and n_chips > 1:
-        found += _pairs(service, chip, layouts, n_chips, framework, known)
+        found += pairs(service, chip, layouts, n_chips, framework, known)
     return _ranked(found)
 
 
@@ -136,125 +92,6 @@ def _nothing_fits(service: Service, chip: Chip, found: Sequence[Choice]) -> str:
     )
 
 
-def _pools_of(
-    service: Service, chip: Chip, layouts: Sequence[Layout], framework: str, known: Mapping[str, Any]
-) -> tuple[Lanes, Any, list[Deployment], Array]:
-    """Return (lanes, habits, deployments, capacity) of the layouts that hold one request, prompts not mixed in."""
-    formats = formats_of(service.model, chip, service.precision)
-    plan = replace(scheduler(framework, chip), mixes=False)
-    deployments = [
-        Deployment(model=service.model, chip=chip, layout=one, formats=formats, scheduler=plan) for one in layouts
-    ]
-    tables = tabulate(deployments)
-    length = service.input_tokens + service.output_tokens
-    capacity = cache_tokens(tables, np.full(len(deployments), length))
-    fits = np.flatnonzero(capacity >= length)
-    tune = factors(known, [plan.name] * fits.size, [chip.family] * fits.size)
-    lanes = lanes_of(tables.pick(fits), tune, capacity[fits])
-    return lanes, habits_of(tune), [deployments[i] for i in fits], capacity[fits]
-
-
-def _pairs(
-    service: Service,
-    chip: Chip,
-    layouts: Sequence[Layout],
-    n_chips: int,
-    framework: str,
-    known: Mapping[str, Any],
-) -> list[Choice]:
-    """Return the best split of the chips for every pair of prefill and decode layouts."""
-    lanes, habits, deployments, _ = _pools_of(service, chip, layouts, framework, known)
-    n = len(deployments)
-    if n == 0:
-        return []
-    whole = float(service.input_tokens)
-    cached = whole * min(service.prefix_hit, 0.99)
-    limits = [
-        1e9 if limit is None else limit / float(tail(service.percentile, metric=metric))
-        for metric, limit in (("ttft", service.ttft_s), ("tpot", service.tpot_s))
-    ]
-    hand_over = _transfer(service, chip, deployments)
-    fill_rate, first = _prefill_rate(lanes, habits, whole - cached, cached, limits[0], hand_over)
-    rate, step, batch = _decode_rate(lanes, service, limits[1])
-    chips = np.array([d.layout.chips for d in deployments], dtype=np.float64)
-    out = []
-    for i in range(n):
-        if not np.isfinite(fill_rate[i]):
-            continue
-        for j in range(n):
-            if np.isfinite(rate[j]):
-                split = _split(n_chips, chips[i], chips[j], fill_rate[i], rate[j])
-                if split is not None:
-                    load = min(split[0] * fill_rate[i], split[1] * rate[j])
-                    out.append(
-                        Choice(
-                            layout=deployments[j].layout,
-                            copies=split[1],
-                            prefill=deployments[i].layout,
-                            prefill_copies=split[0],
-                            budget=deployments[i].scheduler.budget,
-                            requests_per_s=load,
-                            output_tokens_per_s=load * service.output_tokens,
-                            ttft_s=float(first[i]),
-                            tpot_s=float(step[j]),
-                            running=float(batch[j]) * split[1],
-                            sigma=sigma("output_rate", deployments[j]),
-                            reason="",
-                        )
-                    )
-    return out
-
-
-def _transfer(service: Service, chip: Chip, deployments: Sequence[Deployment]) -> Array:
-    """Return the s that handing one request's cache over takes: its bytes over the network cards of a copy."""
-    from suanli.workloads import kv_bytes_per_sequence
-
-    size = float(kv_bytes_per_sequence(service.model, deployments[0].formats.kv, service.input_tokens))
-    link = chip.scale_out_bandwidth or 25e9  # B/s a chip: a 200 Gb/s card where none is stated
-    return np.array([size / (link * d.layout.chips) for d in deployments])
-
-
-def _prefill_rate(
-    lanes: Lanes, habits: Any, prompt: float, cached: float, limit: float, hand_over: Array
-) -> tuple[Array, Array]:
-    """Return (requests/s of a copy, TTFT): the load at which waiting for prefill (M/D/1) uses up the limit."""
-    n = lanes.host_s.size
-    work, alone = prefill_time(lanes, np.zeros(n), np.full(n, prompt), np.full(n, cached))
-    spare = limit - alone - hand_over - habits.first_s
-    busy = np.clip(2.0 * spare / (2.0 * spare + work), 0.0, 0.9)
-    rate = np.where(spare > 0, busy * lanes.ranks / work, np.nan)
-    wait = busy / (2.0 * (1.0 - busy)) * work
-    return rate, alone + hand_over + habits.first_s + wait
-
-
-def _decode_rate(lanes: Lanes, service: Service, limit: float) -> tuple[Array, Array, Array]:
-    """Return (requests/s, step, requests running) of a decode copy at its greatest batch within the TPOT limit."""
-    n, m = lanes.host_s.size, _BATCHES.size
-    which = np.repeat(np.arange(n), m)
-    wide = lanes.pick(which)
-    context = service.input_tokens + 0.5 * service.output_tokens
-    seats = seats_of(lanes, np.full(n, context))
-    batch = np.minimum(np.tile(_BATCHES, n), seats[which])
-    step = decode_time(wide, batch, np.full(n * m, context)) / wide.accepted
-    good = (step <= limit) & (batch >= 1.0)
-    rate = np.where(good, batch * wide.ranks / (step * max(service.output_tokens - 1.0, 1.0)), -np.inf)
-    best = rate.reshape(n, m).argmax(axis=1) + np.arange(n) * m
-    ok = np.isfinite(rate[best])
-    return np.where(ok, rate[best], np.nan), step[best], batch[best] * lanes.ranks
-
-
-def _split(n_chips: int, chips_a: float, chips_b: float, rate_a: float, rate_b: float) -> tuple[int, int] | None:
-    """Return (prefill copies, decode copies) of the greatest rate on ``n_chips``, None where two pools don't fit."""
-    most = int((n_chips - chips_b) // chips_a)
-    if most < 1:
-        return None
-    a = np.arange(1, most + 1)
-    b = ((n_chips - a * chips_a) // chips_b).astype(int)
-    served = np.minimum(a * rate_a, b * rate_b)
-    k = int(served.argmax())
-    return int(a[k]), int(b[k])
-
-
 def _ranked(found: Sequence[Choice]) -> list[Choice]:
     """Return choices by rate, one a layout (its best budget), each with the line that says why it loses."""
     best: dict[str, Choice] = {}
@@ -292,7 +129,7 @@ def pareto(service: Service, chip: Chip, *, n_chips: int, framework: str = "vllm
     from suanli.serving._slo import load_curve
 
     layouts = layouts_for(service.model, chip, max_chips=n_chips)
-    lanes, habits, deployments, _ = _pools_of(service, chip, layouts, framework, fitted_set())
+    lanes, habits, deployments, _ = pool_lanes(service, chip, layouts, framework, fitted_set())
     if not deployments:
         return []
     mixed = replace(lanes, mixes=np.full(lanes.mixes.size, scheduler(framework, chip).mixes))
@@ -312,14 +149,16 @@ def pareto(service: Service, chip: Chip, *, n_chips: int, framework: str = "vllm
     return front
 
 
-def step_lane(service: Service, chip: Chip, choice: Choice, *, framework: str = "vllm") -> Lanes:
-    """Return the one lane of a choice for simulation, with its budget (the decode pool's where there are two)."""
-    formats = formats_of(service.model, chip, service.precision)
+def step_lane(service: Service, chip: Chip, choice: Choice, *, framework: str = "vllm", pool: str = "decode") -> Lanes:
+    """Return the one lane of a choice for simulation, with its budget.
+
+    ``pool`` "prefill" is that of the pool that fills caches, where there are two; "decode" the other, or the only one.
+    """
+    filling = pool == "prefill" and choice.prefill is not None
+    layout = choice.prefill if filling and choice.prefill is not None else choice.layout
     plan = replace(scheduler(framework, chip), budget=choice.budget)
-    one = Deployment(
-        model=service.model, chip=chip, layout=replace(choice.layout, replicas=1), formats=formats, scheduler=plan
-    )
-    tables = tabulate([one])
+    one = deploy(service, chip, layout, formats_for(service, chip), plan)
+    tables = varied(tabulate([one]), [service])
     capacity = cache_tokens(tables, np.array([service.input_tokens + 0.5 * service.output_tokens]))
     known = fitted_set()
     lanes = lanes_of(tables, factors(known, [plan.name], [chip.family]), capacity)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.errors import InfeasibleError, InputError
+from suanli.serving._adapters import Bank
 from suanli.serving._arrivals import Requests
 from suanli.serving._schedulers import Scheduler
 from suanli.serving._steady import GRID, Lanes
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_SLICE = 50_000  # arrivals between two reports of progress
+SLICE = 50_000
+"""Arrivals between two reports of progress."""
+
 _BINS = 512
 
 
@@ -89,6 +92,7 @@ def simulate(
     failures: Sequence[Failure] = (),
     scaling: Scaling | None = None,
     filled: bool = False,
+    bank: Bank | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
@@ -96,31 +100,33 @@ def simulate(
 
     ``routing`` is round_robin, least_loaded or cache_aware; ``clients`` > 0 makes a closed loop of so many a replica
     (arrival times are then ignored); ``accepted`` is the mean number of tokens a decode step yields (speculative
-    decoding); ``filled`` marks the decode pool of a disaggregated service. ``progress`` is told (done, all).
+    decoding); ``filled`` marks a decode pool whose caches arrive filled (``simulate_pools`` couples it to the other);
+    ``bank`` is what the adapters of ``requests`` cost. ``progress`` is told (done, all).
     Raises InputError for a bad option and InfeasibleError where a request can never fit the cache.
     """
     from suanli.serving import _engine
 
     _check(lanes, requests, scheduler, replicas, accepted)
-    load = _load(requests, accepted, seed, closed=clients > 0)
-    policy = _policy(lanes, scheduler, replicas, routing, clients, filled, scaling, requests)
-    costs = _costs(lanes)
-    state = _state(load, policy, replicas, scaling, failures)
+    load = load_of(requests, accepted, seed, closed=clients > 0)
+    policy = policy_of(lanes, scheduler, requests, replicas, routing=routing, clients=clients, scaling=scaling)
+    policy = policy._replace(has_prompt=not filled, slots=_slots(bank, requests, filled))
+    costs = costs_of(lanes, bank)
+    state = state_of(load, policy, replicas, scaling, failures)
     n = len(requests.arrival_s)
     if clients > 0:
         first = min(n, clients * replicas)
         state.counters[_engine.NEXT] = first
         _engine.run_slice(state, costs, policy, load, 0, first)
     else:
-        for lo in range(0, n, _SLICE):
-            hi = min(n, lo + _SLICE)
+        for lo in range(0, n, SLICE):
+            hi = min(n, lo + SLICE)
             _engine.run_slice(state, costs, policy, load, lo, hi)
             if progress is not None:
                 progress(hi, n)
     _engine.drain(state, costs, policy, load)
     if filled:
         state.of["first_token"] = load.of["arrival"]
-    return _replay(state, load, requests, replicas)
+    return replay_of(state, load, requests, replicas)
 
 
 def _check(lanes: Lanes, requests: Requests, scheduler: Scheduler, replicas: int, accepted: float) -> None:
@@ -141,7 +147,8 @@ def _check(lanes: Lanes, requests: Requests, scheduler: Scheduler, replicas: int
         )
 
 
-def _load(requests: Requests, accepted: float, seed: int, *, closed: bool) -> Load:
+def load_of(requests: Requests, accepted: float, seed: int, *, closed: bool) -> Load:
+    """Return the kernel's side of a load: decode steps of each request at its own rate of acceptance."""
     from suanli.serving._kernel import REQUEST_LOAD, Load
 
     n = len(requests.arrival_s)
@@ -156,6 +163,7 @@ def _load(requests: Requests, accepted: float, seed: int, *, closed: bool) -> Lo
     of["arrival"] = 0.0 if closed else requests.arrival_s
     of["per_step"], of["steps"] = per_step, steps
     of["prompt"], of["priority"] = requests.input_tokens, requests.priority
+    of["adapter"] = requests.adapter if requests.adapter is not None else -1
     if requests.first is not None:
         of["first"], of["last"] = requests.first[:-1], requests.first[1:]
     blocks = requests.blocks if requests.blocks is not None else np.zeros(0, dtype=np.int32)
@@ -165,16 +173,17 @@ def _load(requests: Requests, accepted: float, seed: int, *, closed: bool) -> Lo
 _ROUTINGS = {"round_robin": 0, "least_loaded": 1, "cache_aware": 2}
 
 
-def _policy(
+def policy_of(
     lanes: Lanes,
     scheduler: Scheduler,
-    replicas: int,
-    routing: str,
-    clients: int,
-    filled: bool,
-    scaling: Scaling | None,
     requests: Requests,
+    replicas: int,
+    *,
+    routing: str,
+    clients: int = 0,
+    scaling: Scaling | None = None,
 ) -> Policy:
+    """Return what the scheduler of a lane may do, as the kernel takes it. Raises InputError for an unknown routing."""
     from suanli.serving._kernel import Policy
 
     if routing not in _ROUTINGS:
@@ -189,17 +198,30 @@ def _policy(
         verify=int(lanes.verify[0]),
         closed_clients=clients * replicas,
         routing=_ROUTINGS[routing],
-        has_prompt=not filled,
+        has_prompt=True,
         cache_block=requests.block_tokens,
-        watch_s=scaling.period_s if scaling else 0.0,
-        scale_high=scaling.high if scaling else 0.0,
-        scale_low=scaling.low if scaling else 0.0,
-        start_s=scaling.start_s if scaling else 0.0,
+        watch_s=float(scaling.period_s) if scaling else 0.0,  # whole numbers would be compiled for anew
+        scale_high=float(scaling.high) if scaling else 0.0,
+        scale_low=float(scaling.low) if scaling else 0.0,
+        start_s=float(scaling.start_s) if scaling else 0.0,
         min_replicas=scaling.minimum if scaling else replicas,
+        slots=0,
     )
 
 
-def _costs(lanes: Lanes) -> Costs:
+def _slots(bank: Bank | None, requests: Requests, filled: bool) -> int:
+    """Return the slots for adapters, 0 without. Raises InputError where adapters and their costs do not go together."""
+    if (bank is None) != (requests.adapter is None):
+        raise InputError("requests with adapters need a bank, and a bank needs requests with adapters")
+    if bank is None:
+        return 0
+    if filled:
+        raise InputError("adapters are simulated where prompts are computed; a filled pool has none")
+    return bank.slots
+
+
+def costs_of(lanes: Lanes, bank: Bank | None = None) -> Costs:
+    """Return the step times of the one lane in ``lanes``, and of its adapters, as the kernel takes them."""
     from suanli.serving._kernel import Costs
 
     slot = np.clip(np.floor(np.log2(np.maximum(np.arange(int(GRID[-1]) + 1), 1))), 0, GRID.size - 2)
@@ -212,22 +234,26 @@ def _costs(lanes: Lanes) -> Costs:
         prompt_s=float(lanes.prompt_s[0]),
         prefill_s=float(lanes.cross_s[0]),
         host_s=float(lanes.host_s[0]),
+        adapter_s=bank.step_s if bank else 0.0,
+        adapter_each_s=bank.each_s if bank else 0.0,
+        adapter_token_s=bank.token_s if bank else 0.0,
+        adapter_load_s=bank.load_s if bank else 0.0,
     )
 
 
-def _state(
-    load: Load,
-    policy: Policy,
-    replicas: int,
-    scaling: Scaling | None,
-    failures: Sequence[Failure],
+def state_of(
+    load: Load, policy: Policy, replicas: int, scaling: Scaling | None = None, failures: Sequence[Failure] = ()
 ) -> State:
-    from suanli.serving._kernel import NONE, REPLICA_STATE, REQUEST_STATE, State
+    """Return the state of a run before its first event."""
+    from suanli.serving._kernel import ADAPTER_STATE, NONE, REPLICA_STATE, REQUEST_STATE, State
 
     n, r = load.of.size, replicas
     ring = 1 << int(np.ceil(np.log2(int(load.of["steps"].max()) + 2)))
     levels = int(load.of["priority"].max()) + 1
     cached = int(load.blocks.max()) + 1 if load.blocks.size else 1
+    tenants = max(1, int(load.of["adapter"].max()) + 1)
+    adapters = np.zeros((r, max(tenants, policy.slots)), dtype=ADAPTER_STATE)
+    adapters["slot"] = adapters["kept"] = NONE
 
     def links(*shape: int, value: int = NONE) -> Any:
         return np.full(shape, value, dtype=np.int32)
@@ -258,10 +284,30 @@ def _state(
         bins=bins,
         downs=np.array([[f.replica, f.start_s, f.end_s] for f in failures], dtype=np.float64).reshape(-1, 3),
         scratch=np.zeros(min(n, policy.max_running) + 1, dtype=np.int64),
+        adapters=adapters,
     )
 
 
-def _replay(state: State, load: Load, requests: Requests, replicas: int) -> Replay:
+def time_line(bins: Array, replicas: int, pool: str) -> pl.DataFrame:
+    """Return the time line of a pool of replicas: share of time busy, means of batch, cache and queue while busy."""
+    import polars as pl
+
+    busy = np.maximum(bins[:, 1], 1e-12)
+    return pl.DataFrame(
+        {
+            "time_s": (np.arange(len(bins)) + 0.5) * bins[:, 0],
+            "busy": bins[:, 1] / bins[:, 0] / replicas,
+            "batch": bins[:, 2] / busy,
+            "kv_tokens": bins[:, 3] / busy,
+            "waiting": bins[:, 4] / busy,
+            "output_tokens_per_s": bins[:, 5] / bins[:, 0],
+            "pool": pool,
+        }
+    ).filter(pl.Series(bins[:, 1] > 0))
+
+
+def replay_of(state: State, load: Load, requests: Requests, replicas: int) -> Replay:
+    """Return what a finished run saw."""
     import polars as pl
 
     answer = requests.output_tokens
@@ -281,23 +327,10 @@ def _replay(state: State, load: Load, requests: Requests, replicas: int) -> Repl
             "replica": state.of["replica"],
         }
     )
-    bins = state.bins
-    busy = np.maximum(bins[:, 1], 1e-12)
-    used = bins[:, 1] > 0
-    line = pl.DataFrame(
-        {
-            "time_s": (np.arange(len(bins)) + 0.5) * bins[:, 0],
-            "busy": bins[:, 1] / bins[:, 0] / replicas,
-            "batch": bins[:, 2] / busy,
-            "kv_tokens": bins[:, 3] / busy,
-            "waiting": bins[:, 4] / busy,
-            "output_tokens_per_s": bins[:, 5] / bins[:, 0],
-        }
-    ).filter(pl.Series(used))
     span = float(np.nanmax(finish) - np.nanmin(arrival))
     return Replay(
         requests=frame,
-        timeline=line,
+        timeline=time_line(state.bins, replicas, "all"),
         steps=int(state.counters[0]),
         busy_s=float(state.counters[3]),
         span_s=span,
@@ -308,5 +341,6 @@ def _replay(state: State, load: Load, requests: Requests, replicas: int) -> Repl
             "output_tokens": float(answer.sum()),
             "output_tokens_per_s": float(answer.sum()) / span if span > 0 else 0.0,
             "requests_per_s": len(answer) / span if span > 0 else 0.0,
+            "adapter_loads": float(state.counters[7]),
         },
     )
