@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,11 @@ START: Mapping[str, float] = {
     "varied": np.log(0.1),
     "group": np.log(1.0),
     "wait": np.log(5.0),
-    "cold": np.log(1.5),
+    "cold": np.log(1.2),
     "interference": 0.0,
+    "client": np.log(7e-5),
+    "short": np.log(8.0),
+    "accept": np.log(0.7),
     "offline": 0.0,
     "bounded": 0.0,
     "queue": 0.0,
@@ -68,6 +71,9 @@ WIDTH: Mapping[str, float] = {
     "varied": 1.0,
     "group": 1.5,
     "wait": 1.5,
+    "client": 0.7,
+    "short": 0.5,
+    "accept": 0.15,
 }
 """Prior log-standard deviation of a pooled value; 0.35 where not named."""
 
@@ -85,11 +91,15 @@ BY_FRAMEWORK = (
     "wait",
     "cold",
     "interference",
+    "client",
+    "offline",
+    "bounded",
+    "queue",
 )
 BY_FAMILY = ("dense", "weights", "cache", "links", "bulk")
 SHIFT = 0.2  # prior log-standard deviation of a framework's or family's shift
 WIDE_SHIFT = 0.4  # the same for habits that frameworks choose freely
-FREE = ("host", "front", "first", "arrive", "cohort", "varied", "group", "wait")
+FREE = ("host", "front", "first", "arrive", "cohort", "varied", "group", "wait", "client", "queue")
 STEP = 2e-3  # of the slopes
 FEW = 25  # configurations below which leaving a group out moves the fit too little for more than one step
 SOFT = 0.15  # log error below which the loss is quadratic
@@ -117,9 +127,10 @@ def as_parameters(names: Sequence[tuple[str, str, str]], values: Array) -> dict[
 
 def as_values(names: Sequence[tuple[str, str, str]], parameters: Mapping[str, Any]) -> Array:
     """Return a parameter set as numbers in the order of ``names``; what it lacks is 0."""
+    pooled = {**START, **parameters["pooled"]}
     return np.array(
         [
-            parameters["pooled"][name] if table == "pooled" else parameters[table].get(key, {}).get(name, 0.0)
+            pooled[name] if table == "pooled" else parameters[table].get(key, {}).get(name, 0.0)
             for table, key, name in names
         ]
     )
@@ -189,40 +200,63 @@ def _weight(case: Case) -> float:
     return 0.5 if case.mode == "disagg" else 1.0
 
 
-def fit(
-    ready: Prepared, names: Sequence[tuple[str, str, str]], start: Array, *, steps: int, rows: NDArray[np.bool_]
-) -> Array:
-    """Return the numbers that fit the cases at ``rows``."""
-    logs, weights = targets(ready)
-    centre, width = prior(names)
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Cases with what least squares needs of them: logs measured, weights, the numbers' names and their prior."""
 
-    def residuals(x: Array) -> Array:
-        found = predict(ready, as_parameters(names, x))
+    ready: Prepared
+    names: Sequence[tuple[str, str, str]]
+    logs: Mapping[str, Array]
+    weights: Mapping[str, Array]
+    centre: Array
+    width: Array
+
+    def residuals(self, x: Array) -> Array:
+        """Return the cases' residuals, then the prior's, at the numbers ``x``."""
+        found = predict(self.ready, as_parameters(self.names, x))
         parts = []
         for m in METRICS:
-            error = np.where(rows, np.log(found[m]) - logs[m], 0.0)
-            error = np.where(np.isfinite(logs[m]) & rows, np.nan_to_num(error, nan=0.0), 0.0)
-            error = np.clip(error, -3.0, 3.0)
+            error = np.nan_to_num(np.clip(np.log(found[m]) - self.logs[m], -3.0, 3.0), nan=0.0)
             # sqrt of a smoothed absolute value, so that the sum of squares is the robust loss
-            parts.append(weights[m] * np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + (error / SOFT) ** 2) - 1.0)))
-        return np.concatenate([*parts, 2.0 * (x - centre) / width])
+            size = np.sqrt(2.0 * (np.sqrt(1.0 + (error / SOFT) ** 2) - 1.0))
+            parts.append(self.weights[m] * np.sign(error) * size)
+        return np.concatenate([*parts, 2.0 * (x - self.centre) / self.width])
 
-    moves = moved(ready, names)
-    probes = groups_of(moves)
-
-    def slopes(x: Array) -> Array:
-        base = residuals(x)
+    def slopes(self, x: Array, base: Array) -> Array:
+        """Return the residuals' slopes at ``x``, where they are ``base``."""
+        moves = moved(self.ready, self.names)
         out = np.zeros((base.size, x.size))
-        for members in probes:
+        for members in groups_of(moves):
             there = x.copy()
             there[members] += STEP
-            change = (residuals(there) - base) / STEP
+            change = (self.residuals(there) - base) / STEP
             for j in members:
                 out[:, j] = np.where(moves[:, j], change, 0.0)
         return out
 
-    found = least_squares(residuals, start, jac=slopes, max_nfev=steps, x_scale=width)
+
+def problem(ready: Prepared, names: Sequence[tuple[str, str, str]]) -> Problem:
+    """Return the problem of fitting the numbers ``names`` to the cases of ``ready``."""
+    logs, weights = targets(ready)
+    centre, width = prior(names)
+    return Problem(ready, names, logs, weights, centre, width)
+
+
+def fit(task: Problem, start: Array, *, steps: int) -> Array:
+    """Return the numbers that fit the cases best, within ``steps`` steps from ``start``."""
+    found = least_squares(
+        task.residuals, start, jac=lambda x: task.slopes(x, task.residuals(x)), max_nfev=steps, x_scale=task.width
+    )
     return np.asarray(found.x)
+
+
+def one_step(base: Array, slopes: Array, x: Array, rows: NDArray[np.bool_], held: NDArray[np.bool_]) -> Array:
+    """Return the numbers after one Gauss-Newton step of the residuals at ``rows``; those ``held`` stay."""
+    a, b = slopes[np.ix_(rows, ~held)], base[rows]
+    out = x.copy()
+    step = np.linalg.lstsq(a.T @ a + 1e-9 * np.eye(a.shape[1]), -(a.T @ b), rcond=None)[0]
+    out[~held] += np.clip(step, -1.0, 1.0)
+    return out
 
 
 def moved(ready: Prepared, names: Sequence[tuple[str, str, str]]) -> NDArray[np.bool_]:
@@ -270,22 +304,17 @@ def spreads(ready: Prepared, predictions: Mapping[str, Array], sets: Sequence[Ma
     return out
 
 
-def leave_out(
-    ready: Prepared,
-    names: Sequence[tuple[str, str, str]],
-    values: Array,
-    group: Callable[[Case], str],
-    *,
-    steps: int,
-    before: Mapping[str, Any],
-) -> dict[str, Any]:
+def leave_out(task: Problem, values: Array, group: Callable[[Case], str], *, steps: int) -> dict[str, Any]:
     """Return the parameter set without each group; shifts that only the group's runs could tell are left out of it.
 
-    Each fit starts from the set of that name in ``before``, else from ``values``.
+    Each set starts one Gauss-Newton step from ``values``, with the slopes there less the group's; a group of FEW
+    configurations or more goes ``steps`` steps on.
     """
+    ready, names = task.ready, task.names
     labels = np.array([group(c) for c in ready.cases])
+    base = task.residuals(values)
+    slopes = task.slopes(values, base)
     sets: dict[str, Any] = {}
-    centre, _ = prior(names)
     for label in sorted(set(labels)):
         mine = labels == label
         left: dict[str, set[str]] = {"framework": set(), "family": set()}
@@ -293,13 +322,15 @@ def leave_out(
             if not out:
                 left["framework"].add(case.framework)
                 left["family"].add(case.chip.family)
-        start = as_values(names, before[label]) if label in before else values.copy()
         lost = np.array([table in left and key not in left[table] for table, key, _ in names])
-        start[lost] = centre[lost]
-        x = fit(ready, names, start, steps=steps if mine.sum() >= FEW else 1, rows=~mine)
+        kept = np.concatenate([np.tile(~mine, len(METRICS)), np.ones(len(names), dtype=bool)])
+        start = np.where(lost, task.centre, values)
+        x = one_step(base, slopes, start, kept, lost)
+        if mine.sum() >= FEW:
+            x = fit(problem(ready.only(~mine), names), x, steps=steps)
         found = as_parameters(names, x)
-        for table, kept in left.items():
-            found[table] = {key: shifts for key, shifts in found[table].items() if key in kept}
+        for table, keys in left.items():
+            found[table] = {key: shifts for key, shifts in found[table].items() if key in keys}
         sets[label] = found
         print(f"  without {label}: {int(mine.sum())} configurations", flush=True)
     return sets
@@ -355,21 +386,16 @@ def main(arguments: Sequence[str]) -> None:
     ready = prepare(distinct(cases))
     names = names_of(ready.cases)
     print(f"{len(cases)} rows, {len(ready.cases)} configurations, {len(names)} numbers", flush=True)
-    before = json.loads(OUT.read_text(encoding="utf-8")) if warm else {"left_out": {}}
-    start = as_values(names, before["final"]) if warm else prior(names)[0]
-    everything = np.ones(len(ready.cases), dtype=bool)
+    start = as_values(names, json.loads(OUT.read_text(encoding="utf-8"))["final"]) if warm else prior(names)[0]
+    task = problem(ready, names)
     summary(ready, predict(ready, as_parameters(names, start)), "start:")
-    values = fit(ready, names, start, steps=6 if quick else 5 if warm else 12, rows=everything)
+    values = fit(task, start, steps=6 if quick else 5 if warm else 12)
     final = as_parameters(names, values)
     summary(ready, predict(ready, final), f"fitted ({time.perf_counter() - began:.0f} s):")
     if quick:
         show(final)
         return
-    steps = 3 if warm else 4
-    sets = {
-        **leave_out(ready, names, values, chip_of, steps=steps, before=before["left_out"]),
-        **leave_out(ready, names, values, model_of, steps=steps, before=before["left_out"]),
-    }
+    sets = {**leave_out(task, values, chip_of, steps=3), **leave_out(task, values, model_of, steps=3)}
     write_json(OUT, stored(ready, final, sets, files, len(cases)))
     print(f"wrote {OUT.name} in {time.perf_counter() - began:.0f} s")
 

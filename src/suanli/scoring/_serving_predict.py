@@ -14,10 +14,13 @@ from suanli.kinds import Chip, Model
 from suanli.scoring._serving_rows import Case
 from suanli.serving import (
     Deployment,
+    Gate,
     Layout,
     Tables,
+    all_at_once,
     cache_tokens,
     closed_loop,
+    drafting,
     factors,
     formats_of,
     habits_of,
@@ -26,6 +29,7 @@ from suanli.serving import (
     mlperf_task,
     most_within,
     pools,
+    protocol,
     scheduler,
     slowed,
     tabulate,
@@ -96,8 +100,16 @@ def candidates(case: Case) -> list[tuple[Layout, int, int]]:
 
 def _deployment(case: Case, layout: Layout, side: int) -> Deployment:
     plan = scheduler(case.framework, case.chip)
+    way = case.launch
+    if way.memory_share is not None:
+        plan = replace(plan, memory_share=way.memory_share)
     if case.seats is not None:
         plan = replace(plan, seats=case.seats)
+    if way.joint:
+        length = protocol(case.title).length
+        plan = replace(plan, budget=int(case.prompt / length + (1 + case.drafts) * case.clients / layout.dp) + 64)
+    elif way.budget is not None:
+        plan = replace(plan, budget=way.budget)
     if side:
         plan = replace(plan, mixes=False)
     formats = formats_of(case.model, case.chip, case.precision, kv=case.kv)
@@ -157,16 +169,17 @@ def predict(ready: Prepared, parameters: Mapping[str, Any]) -> Mapping[str, Arra
     if n == 0:
         return out
     tune = factors(parameters, ready.frameworks, ready.families)
-    modes = np.array([ready.cases[o].mode for o in ready.owner])
+    modes = np.array(["burst" if ready.cases[o].at_once else ready.cases[o].mode for o in ready.owner])
     for names, rule in (
         (("closed", "rate"), _closed),
+        (("burst",), _burst),
         (("offline",), _offline),
         (("server", "interactive"), _bounded),
         (("disagg",), _disaggregated),
     ):
         rows = np.flatnonzero(np.isin(modes, names))
         if rows.size:
-            found = rule(ready, tune, parameters, rows)
+            found = rule(ready, tune, rows)
             for name, (owners, values) in found.items():
                 out[name][owners] = values
     return out
@@ -178,34 +191,63 @@ Found = dict[str, tuple[NDArray[np.intp], Array]]
 def _pick(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> tuple[Any, Any, Array, Array, Array]:
     """Return (lanes, habits, prompt, answer, lanes a case) of candidates ``rows``."""
     part = {k: v[rows] for k, v in tune.items()}
-    cold = np.array([ready.cases[o].cold for o in ready.owner[rows]])
-    lanes = lanes_of(ready.tables.pick(rows), part, ready.capacity[rows])
-    lanes = slowed(lanes, np.where(cold, part["cold"], 1.0))
     cases = [ready.cases[o] for o in ready.owner[rows]]
+    tables = ready.tables.pick(rows)
+    lanes = lanes_of(tables, part, ready.capacity[rows])
+    lanes = slowed(lanes, np.where([c.cold for c in cases], part["cold"], 1.0))
+    lanes = drafting(lanes, np.array([float(c.drafts) for c in cases]), part["accept"], tables.layers)
     prompt = np.array([c.prompt for c in cases])
     answer = np.array([c.answer for c in cases])
     return lanes, habits_of(part), prompt, answer, ready.lanes_n[rows]
 
 
-def _closed(ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]) -> Found:
-    del parameters
+def _closed(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> Found:
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
     cases = [ready.cases[o] for o in ready.owner[rows]]
     clients = np.array([c.clients if c.rate is None else 1.0 for c in cases]) / n
-    rounds = np.array([c.rounds for c in cases])
     rate = np.array([c.rate or np.nan for c in cases]) / n
-    alike = np.array([c.alike for c in cases])
-    state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds, alike=alike)
-    for _ in range(6):  # an open loop has as many clients as its rate keeps busy (Little's law)
-        latency = state.ttft_s + state.tpot_s * answer
-        clients = np.where(np.isfinite(rate), np.maximum(rate * latency, 1.0), clients)
-        state = closed_loop(lanes, habits, clients=clients, prompt=prompt, answer=answer, rounds=rounds, alike=alike)
-    served = np.where(np.isfinite(rate), rate, state.requests_per_s)
+    load: dict[str, Any] = {
+        "prompt": prompt,
+        "answer": answer,
+        "rounds": np.array([c.rounds for c in cases]),
+        "alike": np.array([c.alike for c in cases]),
+        "spread": np.array([c.spread for c in cases]),
+        "gate": Gate(every=np.array([c.launch.every for c in cases]), up_to=np.array([c.launch.up_to for c in cases])),
+    }
+    state = closed_loop(lanes, habits, clients=clients, **load)
+    if np.isfinite(rate).any():
+        for _ in range(6):  # an open loop has as many clients as its rate keeps busy (Little's law)
+            latency = state.ttft_s + state.tpot_s * answer
+            clients = np.where(np.isfinite(rate), np.maximum(rate * latency, 1.0), clients)
+            state = closed_loop(lanes, habits, clients=clients, **load)
+    served = np.where(np.isfinite(rate), np.fmin(rate, state.requests_per_s), state.requests_per_s)
     owners = ready.owner[rows]
     return {
         "ttft": (owners, state.ttft_s),
         "tpot": (owners, state.tpot_s),
         "output_rate": (owners, served * answer * n),
+    }
+
+
+def _burst(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> Found:
+    """Return runs that send all their requests at once."""
+    lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
+    cases = [ready.cases[o] for o in ready.owner[rows]]
+    state = all_at_once(
+        lanes,
+        habits,
+        clients=np.array([c.clients for c in cases]) / n,
+        prompt=prompt,
+        answer=answer,
+        chat=np.array([c.chat for c in cases]),
+        short=np.maximum(tune["short"][rows], 1.0),
+        client_s=tune["client"][rows] * n,
+    )
+    owners = ready.owner[rows]
+    return {
+        "ttft": (owners, state.ttft_s),
+        "tpot": (owners, state.tpot_s),
+        "output_rate": (owners, state.requests_per_s * answer * n),
     }
 
 
@@ -217,32 +259,27 @@ def _best(ready: Prepared, rows: NDArray[np.intp], rate: Array) -> NDArray[np.in
     return np.asarray(order[last], dtype=np.intp)
 
 
-def _offline(
-    ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]
-) -> Found:
+def _offline(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> Found:
     """Return a full queue's rate: the best load of the best layout, times the share of it that runs reach."""
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
     _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer, loads=8)
     rate = np.nanmax(np.nan_to_num(curve.requests_per_s, nan=-1.0), axis=1) * n * answer
-    rate = np.where(rate > 0, rate * np.exp(float(parameters["pooled"]["offline"])), np.nan)
+    rate = np.where(rate > 0, rate * tune["offline"][rows], np.nan)
     best = _best(ready, rows, rate)
     return {"output_rate": (ready.owner[rows][best], rate[best])}
 
 
-def _bounded(
-    ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]
-) -> Found:
+def _bounded(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> Found:
     """Return the state at the greatest load within MLPerf's p99 limits; TTFT is that of queueing at that load."""
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
     cases = [ready.cases[o] for o in ready.owner[rows]]
     limits = np.array([_limits(c) for c in cases])
     _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer, loads=16)
-    queue = np.exp(float(parameters["pooled"]["queue"]))
-    curve = replace(curve, ttft_s=curve.ttft_s * queue)
+    curve = replace(curve, ttft_s=curve.ttft_s * tune["queue"][rows][:, None])
     _, state = most_within(
         curve, ttft=limits[:, 0] / tail(0.99, metric="ttft"), tpot=limits[:, 1] / tail(0.99, metric="tpot"), knee=KNEE
     )
-    rate = state.requests_per_s * n * answer * np.exp(float(parameters["pooled"]["bounded"]))
+    rate = state.requests_per_s * n * answer * tune["bounded"][rows]
     best = _best(ready, rows, rate)
     owners = ready.owner[rows][best]
     return {
@@ -258,11 +295,8 @@ def _limits(case: Case) -> tuple[float, float]:
     return found or (2.0, 0.2)
 
 
-def _disaggregated(
-    ready: Prepared, tune: Mapping[str, Array], parameters: Mapping[str, Any], rows: NDArray[np.intp]
-) -> Found:
+def _disaggregated(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> Found:
     """Return a disaggregated service in a closed loop: the slower pool sets the rate, the other waits."""
-    del parameters
     first = rows[ready.side[rows] == 1]
     second = rows[ready.side[rows] == 2]
     cases = [ready.cases[o] for o in ready.owner[first]]
@@ -291,7 +325,7 @@ def kind_of(case: Case) -> str:
 def widening(case: Case, parameters: Mapping[str, Any]) -> float:
     """Return the factor on a case's interval for what its row does not tell or the parameter set has not met."""
     factor = 1.0 if case.known else _GUESSED
-    if case.model.mtp_layers or case.speculative:
+    if case.speculative or (case.model.mtp_layers and not case.launch.drafts):
         factor *= _HIDDEN
     if case.framework not in parameters["framework"] or case.chip.family not in parameters["family"]:
         factor *= _POOLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,17 @@ from suanli import catalog
 from suanli.errors import SuanliError
 from suanli.files import read_table
 from suanli.kinds import Chip, Model
-from suanli.serving import Layout, framework_of, mlperf_task, protocol
+from suanli.serving import Launch, Layout, Protocol, framework_of, launch, mlperf_task, protocol
 
 REQUIRED: tuple[str, ...] = ("model", "chip", "framework", "mode")
 METRICS: Mapping[str, str] = {"ttft": "ttft_s", "tpot": "tpot_s", "output_rate": "output_tok_s"}
 
 _CONCURRENCY = re.compile(r"concurrency=(\d+(?:\.\d+)?)")
 _PEAK = re.compile(r"peak concurrent (\d+(?:\.\d+)?)")
+_DRAFTS = re.compile(r"(?:num_speculative_tokens\W+|--speculative-num-steps[ =])(\d+)")
+_ROUND = (100, 128, 256, 500, 512, 1000, 1024, 2000, 2048, 4000, 4096, 8000, 8192)  # lengths that a benchmark sets
+_LONG = 100.0  # requests a client where arrivals do not follow answers
+_FULL = 200.0  # peak of concurrent requests from which a run is all at once, not at a limited rate
 _RATE = re.compile(r"section: rate (\d+(?:\.\d+)?)\b")
 
 
@@ -27,7 +32,9 @@ class Case:
     """One run to predict; ``mode`` is closed, rate, offline, server, interactive or disagg.
 
     ``layout`` is None where the row does not tell (the best is searched). ``known`` says that its precision is
-    recorded. ``clients`` are of all chips. ``measured`` maps metric names to SI values.
+    recorded. ``clients`` are of all chips; ``at_once``: they all come together and no more do; ``chat``: lengths vary
+    as in chats; ``launch``: how the benchmark starts its server; ``drafts``: tokens drafted a step. ``measured`` maps
+    metric names to SI values.
     """
 
     id: str
@@ -49,10 +56,15 @@ class Case:
     answer: float
     clients: float
     rounds: float
+    spread: float
     alike: bool
     cold: bool
+    at_once: bool
+    chat: bool
     rate: float | None
     speculative: bool
+    drafts: int
+    launch: Launch
     seats: int | None
     measured: Mapping[str, float]
 
@@ -70,10 +82,16 @@ def read_cases(files: Sequence[Path]) -> tuple[int, list[Case], list[tuple[str, 
                 skipped.append((row_id, f"quality_flag {row['quality_flag']}"))
                 continue
             try:
-                cases.append(case_of(row_id, row))
+                case = case_of(row_id, row)
+                cases.append(case)
+                if case.measured.keys() != _measured(row).keys():
+                    skipped.append((row_id, _PART))
             except (SuanliError, _Unscorable) as error:
                 skipped.append((row_id, str(error)))
     return n, cases, skipped
+
+
+_PART = "tpot: with a reasoning parser the client times only the visible part of an answer"
 
 
 class _Unscorable(Exception):  # noqa: N818 - a reason, carried to the list of skipped rows
@@ -99,11 +117,28 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
     model = catalog.model(found.id)
     title, notes = str(row.get("source_title") or ""), str(row.get("notes") or "")
     command = notes.partition("cmd:")[2]
-    mode, clients, rate, rounds = _load(row, title, notes)
-    prompt, answer = _lengths(row, model, mode, title)
+    if "--reasoning-parser" in command:
+        measured.pop("tpot", None)
+    nominal = (float(row["isl"]), float(row["osl"])) if row.get("isl") and row.get("osl") else None
+    way = protocol(title, nominal)
+    mode, clients, rate, rounds = _load(row, way, notes)
+    prompt, answer = _lengths(row, model, mode, way)
     n_chips = _chips(row, command)
     precision, known = _precision(row, found.weight_format, model, chip, command, mode)
     prefill, decode = _pools(row) if mode == "disagg" else (None, None)
+    layout = _layout(row, n_chips, model, command, mode)
+    framework, version = framework_of(str(row["framework"] or "")), str(row.get("version") or "")
+    facts: dict[str, str | float] = {
+        "framework": framework,
+        "family": chip.family,
+        "model": model.id,
+        "precision": precision,
+    }
+    facts |= {"version": version, "isl": nominal[0] if nominal else 0.0, "osl": nominal[1] if nominal else 0.0}
+    degrees = {"tp": layout.tp, "dp": layout.dp} if layout else {"tp": n_chips, "dp": 1}
+    started = launch(title, {**facts, "clients": clients, **degrees}) if mode != "disagg" else Launch()
+    drafts = _DRAFTS.search(command)
+    at_once = mode == "closed" and rounds == 1.0
     return Case(
         id=row_id,
         source=row_id.split("-", 1)[0],
@@ -111,24 +146,29 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
         model=model,
         chip=chip,
         n_chips=n_chips,
-        layout=_layout(row, n_chips, model, command, mode),
+        layout=layout,
         prefill=prefill,
         decode=decode,
         precision=precision,
         known=known,
-        kv=_kv(command, title),
-        framework=framework_of(str(row["framework"] or "")),
-        version=str(row.get("version") or ""),
+        kv=_kv(command, title) or started.kv,
+        framework=framework,
+        version=version,
         mode=mode,
         prompt=prompt,
         answer=answer,
         clients=clients,
         rounds=rounds,
-        alike=protocol(title).alike,
-        cold=protocol(title).cold,
+        spread=way.spread,
+        alike=way.alike,
+        cold=way.cold and at_once,
+        at_once=at_once,
+        chat=at_once and not (nominal and (int(nominal[1]) in _ROUND)),
         rate=rate,
-        speculative="speculative" in command,
-        seats=_number_in(command, r"max-num-seqs|max-running-requests|max_batch_size"),
+        speculative="speculative" in command or started.drafts > 0,
+        drafts=int(drafts[1]) if drafts else started.drafts,
+        launch=started,
+        seats=_number_in(command, r"max-num-seqs|max-running-requests|max_batch_size") or started.seats,
         measured=measured,
     )
 
@@ -144,11 +184,10 @@ def _measured(row: Mapping[str, Any]) -> dict[str, float]:
     return out
 
 
-def _load(row: Mapping[str, Any], title: str, notes: str) -> tuple[str, float, float | None, float]:
+def _load(row: Mapping[str, Any], way: Protocol, notes: str) -> tuple[str, float, float | None, float]:
     """Return (mode, clients, requests/s where a rate is stated, requests a client)."""
     mode = str(row["mode"] or "").casefold()
     text = str(row.get("concurrency_or_rate") or "").casefold()
-    way = protocol(title)
     if mode in ("offline", "server", "interactive"):
         return mode, 0.0, None, way.rounds
     if mode.startswith("disagg"):
@@ -161,11 +200,10 @@ def _load(row: Mapping[str, Any], title: str, notes: str) -> tuple[str, float, f
     if found := _CONCURRENCY.search(text):
         return "closed", float(found[1]), None, way.rounds
     if found := _RATE.search(notes.casefold()):
-        return "rate", 0.0, float(found[1]), way.rounds
+        return "rate", 0.0, float(found[1]), _LONG
     if found := _PEAK.search(text):
         peak = float(found[1])
-        # A low peak is a run at a limited rate: about a quarter of the peak runs on average.
-        return ("closed", peak, None, way.rounds) if peak >= 200 else ("closed", max(1.0, peak / 4.0), None, 100.0)
+        return ("closed", peak, None, way.rounds) if peak >= _FULL else ("closed", _mean_of_peak(peak), None, _LONG)
     if "inf" in text or "max load" in text:
         return "offline", 0.0, None, way.rounds
     if "at once" in text:
@@ -173,11 +211,19 @@ def _load(row: Mapping[str, Any], title: str, notes: str) -> tuple[str, float, f
     raise _Unscorable("no concurrency, rate or scenario")
 
 
-def _lengths(row: Mapping[str, Any], model: Model, mode: str, title: str) -> tuple[float, float]:
+def _mean_of_peak(peak: float) -> float:
+    """Return the mean number of requests under way whose highest count in a run of about 1,000 is ``peak``.
+
+    Of a Poisson count with mean m, the highest of a thousand lies 3.3 deviations above: m + 3.3 sqrt(m) = peak.
+    """
+    root = (math.sqrt(3.3**2 + 4.0 * peak) - 3.3) / 2.0
+    return max(1.0, root**2)
+
+
+def _lengths(row: Mapping[str, Any], model: Model, mode: str, way: Protocol) -> tuple[float, float]:
     """Return mean prompt and answer; MLPerf's are those of its data sets."""
     if row.get("isl") is not None and row.get("osl") is not None:
-        scale = protocol(title).length
-        return max(1.0, float(row["isl"]) * scale), max(1.0, float(row["osl"]) * scale)
+        return max(1.0, float(row["isl"]) * way.length), max(1.0, float(row["osl"]) * way.length)
     task = mlperf_task(model.id) if mode in ("offline", "server", "interactive") else None
     if task is None:
         raise _Unscorable("no lengths, and no data set of known lengths")

@@ -3,6 +3,7 @@
 from suanli.serving._adapters import Bank, bank_of, different, draw_adapters, hit_rate
 from suanli.serving._arrivals import Requests, arrivals, lengths, requests
 from suanli.serving._balance import fullest
+from suanli.serving._burst import all_at_once
 from suanli.serving._capacity import Option, capacity_table, options
 from suanli.serving._choice import Choice
 from suanli.serving._coupled import Link, simulate_pools
@@ -13,14 +14,14 @@ from suanli.serving._formats import Formats, formats_of
 from suanli.serving._layout import Layout, Memory, memory
 from suanli.serving._layouts import layouts_for
 from suanli.serving._pairs import link_of
-from suanli.serving._protocols import Protocol, Task, mlperf_task, protocol
+from suanli.serving._protocols import Launch, Protocol, Task, launch, mlperf_task, protocol
 from suanli.serving._schedulers import Scheduler, framework_of, frameworks, scheduler
 from suanli.serving._search import pareto, search, step_lane
 from suanli.serving._simulate import Failure, Replay, Scaling, simulate
 from suanli.serving._slo import load_curve, most_within, tail
-from suanli.serving._steady import Habits, Lanes, Steady, closed_loop
+from suanli.serving._steady import Gate, Habits, Lanes, Steady, closed_loop
 from suanli.serving._traces import read_trace
-from suanli.serving._tuning import factors, fitted_set, habits_of, lanes_of, sigma, slowed
+from suanli.serving._tuning import drafting, factors, fitted_set, habits_of, lanes_of, sigma, slowed
 from suanli.serving._users import Anchor, Demand, anchors, users_to_load
 from suanli.serving._variants import bank_for, deploy, tokens_a_step
 
@@ -32,8 +33,10 @@ __all__ = [
     "Deployment",
     "Failure",
     "Formats",
+    "Gate",
     "Habits",
     "Lanes",
+    "Launch",
     "Layout",
     "Link",
     "Memory",
@@ -46,6 +49,7 @@ __all__ = [
     "Steady",
     "Tables",
     "Task",
+    "all_at_once",
     "anchors",
     "arrivals",
     "bank_for",
@@ -55,6 +59,7 @@ __all__ = [
     "closed_loop",
     "deploy",
     "different",
+    "drafting",
     "draw_adapters",
     "factors",
     "fitted_set",
@@ -65,6 +70,7 @@ __all__ = [
     "habits_of",
     "hit_rate",
     "lanes_of",
+    "launch",
     "launch_flags",
     "layouts_for",
     "lengths",

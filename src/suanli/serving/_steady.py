@@ -8,8 +8,9 @@ steps
     C = r P + (osl - 1) D(b) / accepted,     b = r (1 - F / C),     X = r / C,
 
 ``F`` being the time from admission to first token. Requests beyond ``r = min(N, seats)`` queue for (N - r) / X.
-A closed loop starts with a burst, and requests that were admitted together end together: ``cohort`` is the share of
-rounds that meet such a burst, ``group`` weighs prompts that share a step.
+A closed loop starts with a burst. Where prefill goes first, requests admitted together also decode together and end
+together, so that later rounds meet the burst again until differing lengths have spread them; where prompts ride along,
+they start staggered and stay so: ``cohort`` and ``varied`` are the shares of rounds that meet a burst all the same.
 """
 
 from __future__ import annotations
@@ -69,6 +70,23 @@ class Habits:
     first_s: Array
     arrive_s: Array
     wait: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Decode steps for which a scheduler holds prompts back, arrays over candidates; 0 does not hold.
+
+    It looks for new requests ``every`` so many steps; a prompt that could start waits ``up_to`` so many for company.
+    """
+
+    every: Array
+    up_to: Array
+
+    def held(self, arrivals: Array) -> tuple[Array, Array]:
+        """Return (mean steps a prompt is held, prompts beside it when let in) at ``arrivals`` a step."""
+        company = arrivals * self.up_to
+        waited = self.up_to * (1.0 + 0.5 * company) / (1.0 + company)
+        return 0.5 * self.every + waited, arrivals * self.every + company
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,21 +159,25 @@ def closed_loop(
     rounds: Array,
     cached: Array | float = 0.0,
     alike: NDArray[np.bool_] | bool = False,
+    spread: Array | float = 1.0,
+    gate: Gate | None = None,
 ) -> Steady:
     """Return the state of ``clients`` a lane that each send their next request when the last is answered.
 
     ``rounds`` is the number of requests a client sends (1: all at once and no more); ``cached`` tokens of each prompt
-    stand before the ``prompt`` that is computed; ``alike`` marks loads whose lengths do not vary. A lane without room
-    for one request answers with NaN.
+    stand before the ``prompt`` that is computed; ``alike`` marks loads whose lengths do not vary, ``spread`` is the
+    width of the answers' lengths over their mean. A lane without room for one request answers with NaN.
     """
     seats = seats_of(lanes, held_tokens(lanes, prompt, answer, cached))
     fits = seats >= 1.0 / lanes.ranks
     each = np.maximum(clients / lanes.ranks, 1.0 / lanes.ranks)
     running = np.where(fits, np.minimum(each, seats), 1.0)
-    cycle, inner, work, step, _ = _cycle(lanes, habits, running, prompt, answer, cached)
+    cycle, inner, work, step, _ = _cycle(lanes, habits, running, prompt, answer, cached, gate)
     rate = running / cycle
-    met = np.where(alike, habits.cohort, habits.varied)
-    burst = np.maximum(met, 1.0 / rounds) * work * np.maximum(running - 1.0, 0.0) / 2.0
+    queue = work * np.maximum(running - 1.0, 0.0)
+    drift = np.where(alike, 0.0, spread * answer * step / lanes.accepted)
+    met = np.where(lanes.mixes, np.where(alike, habits.cohort, habits.varied), _together(queue, drift, rounds))
+    burst = np.maximum(met, 1.0 / rounds) * queue / 2.0
     accepting = habits.arrive_s * np.maximum(each * lanes.ranks - 1.0, 0.0) / 2.0 / rounds
     burst = np.maximum(burst, accepting)
     crowd = np.where(alike, habits.group * np.clip((running - 1.0) / 8.0, 0.0, 1.0), 0.0) * work
@@ -179,8 +201,26 @@ def closed_loop(
     )
 
 
+def _together(queue: Array, drift: Array, rounds: Array) -> Array:
+    """Return the share of a first burst's wait that a round meets on average.
+
+    Requests that all start within ``queue`` (s) end within it; each round spreads them by ``drift`` (s) more, as the
+    root of the rounds gone by. Prompts queue where they come faster than they are prefilled.
+    """
+    done = (np.arange(8)[:, None] + 0.5) / 8.0 * np.maximum(rounds - 1.0, 0.0)
+    later = np.clip(1.0 - drift * np.sqrt(done) / np.maximum(queue, 1e-12), 0.0, 1.0).mean(axis=0)
+    out: Array = 1.0 / rounds + (1.0 - 1.0 / rounds) * later
+    return out
+
+
 def _cycle(
-    lanes: Lanes, habits: Habits, running: Array, prompt: Array, answer: Array, cached: Array | float
+    lanes: Lanes,
+    habits: Habits,
+    running: Array,
+    prompt: Array,
+    answer: Array,
+    cached: Array | float,
+    gate: Gate | None,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Return (cycle, first token, work a prompt, decode step, batch) of ``running`` requests: the fixed point."""
     batch = running.copy()
@@ -191,7 +231,13 @@ def _cycle(
         step = decode_time(lanes, batch, context)
         work, alone = prefill_time(lanes, batch, prompt, cached)
         work = work * np.where(batch > 1.0, habits.interference, 1.0)
+        # A prompt that rides along takes whole steps of the batch it rides with.
+        own = np.ceil(prompt / np.maximum(lanes.budget - batch * lanes.verify, 0.25 * lanes.budget))
+        alone = np.where(lanes.mixes, np.maximum(alone, own * step + work), alone)
         inner = first_token(lanes, habits, running, step, work, alone, after)
+        if gate is not None:
+            held, beside = gate.held(running * lanes.ranks * step / np.maximum(cycle, after * step + work))
+            inner = inner + held * step * np.clip(running - 1.0, 0.0, 1.0) + beside / lanes.ranks * work
         # Mixed in, prompts need steps of the budget's size whatever they cost; what these outlast decode is waiting.
         room = np.maximum(lanes.budget - batch * lanes.verify, 0.25 * lanes.budget)
         steps = np.where(lanes.mixes, np.maximum(after, running * prompt / room), after)

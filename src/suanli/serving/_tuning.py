@@ -41,6 +41,12 @@ NAMES: Mapping[str, str] = {
     "wait": "decode steps that a prompt waits where several attention ranks start prompts together",
     "cold": "factor on all step times of a server as installed, without warm-up",
     "interference": "factor on the work of a prompt beside decoding requests",
+    "client": "s a token that one client process and the front end take together",
+    "short": "mean length of answers in chats over their harmonic mean",
+    "accept": "probability that the next drafted token is accepted",
+    "offline": "factor on the rate of MLPerf's and maximum-load runs with a full queue",
+    "bounded": "factor on the rate of MLPerf runs within latency limits",
+    "queue": "factor on the TTFT of MLPerf runs within latency limits",
 }
 """Names and meanings of the factors."""
 
@@ -50,11 +56,14 @@ _TURN = 8.0  # log2 of the tokens a step at which reading weights and computing 
 def factors(parameters: Mapping[str, Any], frameworks: Sequence[str], families: Sequence[str]) -> dict[str, Array]:
     """Return each named factor as an array over runs, from a parameter set as stored."""
     out = {}
+    distinct, where = {}, {}
+    for table, keys in (("framework", frameworks), ("family", families)):
+        distinct[table], where[table] = np.unique(np.array(keys, dtype=str), return_inverse=True)
     for name in NAMES:
         log = np.full(len(frameworks), float(parameters["pooled"][name]))
-        for table, keys in (("framework", frameworks), ("family", families)):
+        for table in distinct:
             shifts = parameters.get(table, {})
-            log = log + np.array([float(shifts.get(k, {}).get(name, 0.0)) for k in keys])
+            log = log + np.array([float(shifts.get(k, {}).get(name, 0.0)) for k in distinct[table]])[where[table]]
         out[name] = np.exp(log)
     return out
 
@@ -92,6 +101,25 @@ def slowed(lanes: Lanes, factor: Array) -> Lanes:
         lanes,
         linear=lanes.linear * factor[:, None],
         **{name: getattr(lanes, name) * factor for name in ("host_s", "kv_s", "sequence_s", "prompt_s", "cross_s")},
+    )
+
+
+def drafting(lanes: Lanes, drafts: Array, accept: Array, layers: Array) -> Lanes:
+    """Return ``lanes`` that draft so many tokens a step, each accepted with ``accept`` if the one before was.
+
+    A draft costs a layer of the model's ``layers``; a step then yields 1 + a + ... + a^drafts tokens. Lanes without
+    drafts stay as they are.
+    """
+    on = drafts > 0
+    sure = np.minimum(accept, 0.999)
+    tokens = (1.0 - sure ** (drafts + 1.0)) / (1.0 - sure)
+    more = 1.0 + drafts / layers
+    return replace(
+        lanes,
+        linear=lanes.linear * more[:, None],
+        host_s=lanes.host_s * more,
+        verify=np.where(on, drafts + 1.0, lanes.verify),
+        accepted=np.where(on, tokens, lanes.accepted),
     )
 
 
