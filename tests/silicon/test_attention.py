@@ -97,6 +97,13 @@ def test_shapes_that_are_no_attention(changes: dict[str, object], words: str) ->
         attention_time(chip("h100"), **{**good, **changes})  # type: ignore[arg-type]
 
 
+def test_pictures_may_look_at_a_text_shorter_than_themselves() -> None:
+    shape = {"phase": "encoder", "batch": 1, "q_len": 32760, **HEADS}
+    cross = attention_time(chip("h100"), kv_len=512, **shape)  # type: ignore[arg-type]
+    own = attention_time(chip("h100"), kv_len=32760, **shape)  # type: ignore[arg-type]
+    assert 0 < cross[0] < own[0]
+
+
 def test_mla_block_is_its_core_and_more() -> None:
     shape = {"phase": "decode", "batch": 32, "q_len": 1, "kv_len": 4096, "n_heads": 128, "dtype": "bf16"}
     core = mla_time(chip("h100"), **shape)  # type: ignore[arg-type]

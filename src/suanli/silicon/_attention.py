@@ -97,7 +97,7 @@ def attention_parts(
         head_dim=head_dim,
         window=window,
     )
-    if (sizes["kv_len"] < sizes["q_len"]).any():
+    if phase != "encoder" and (sizes["kv_len"] < sizes["q_len"]).any():  # pictures may look at a short text
         raise InputError("kv_len is below q_len; it counts the cached and the new tokens")
     if (sizes["n_heads"] < sizes["n_kv_heads"]).any():
         raise InputError("n_kv_heads is above n_heads; several query heads share one KV head, not the reverse")
