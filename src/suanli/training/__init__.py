@@ -7,6 +7,7 @@ from suanli.training._facts import Facts, facts, model_flop, stack, total_weight
 from suanli.training._flags import FlagFile, megatron_flags, mindspeed_flags, read_flags, torchtitan_options
 from suanli.training._goodput import Goodput, goodput, operations
 from suanli.training._memory import Memory
+from suanli.training._mixed import Mixed, mixed
 from suanli.training._offers import EVERYTHING, Offers, offers_of
 from suanli.training._parameters import (
     LIGHT,
@@ -60,6 +61,7 @@ __all__ = [
     "Goodput",
     "LossLaw",
     "Memory",
+    "Mixed",
     "Offers",
     "Optimum",
     "Parameters",
@@ -90,6 +92,7 @@ __all__ = [
     "memory_of",
     "memory_table",
     "mindspeed_flags",
+    "mixed",
     "model_flop",
     "offers_of",
     "operations",

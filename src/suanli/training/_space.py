@@ -215,6 +215,11 @@ def space(
             + (f" with {fixed}" if fixed else "")
             + f": dp must divide the batch, tp the {int(f.heads[0])} heads, and pp is at most {int(f.layers[0])} layers"
         )
+    return space_of(found, offers)
+
+
+def space_of(found: Sequence[Layout], offers: Offers = EVERYTHING) -> Space:
+    """Return the strategies of layouts under every setting of the switches that ``offers`` allows."""
     table = np.array([x[:-1] for x in found], dtype=np.float64)
     tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas = np.ascontiguousarray(table.T)
     switches = _switches(offers)
