@@ -48,12 +48,12 @@ def test_shipped_runs_meet_the_bars_left_out() -> None:
     assert data["n_rows"] == 155
     assert got["n"] == 137
     assert data["parameters"] == {"left_out": 137, "final": 0}
-    assert got["median_abs_pct"] <= 8.0
-    assert got["mean_abs_pct"] <= 9.0
-    assert data["complete_rows"]["step_time"]["mean_abs_pct"] <= 8.0
+    assert got["median_abs_pct"] <= 5.5
+    assert got["mean_abs_pct"] <= 8.0
+    assert data["complete_rows"]["step_time"]["mean_abs_pct"] <= 6.0
     assert abs(got["bias_pct"]) <= 4.0
     assert 65.0 <= got["coverage_80_pct"] <= 95.0
-    assert got["width_80_pct"] <= 35.0
+    assert got["width_80_pct"] <= 30.0
     assert data["baseline"]["step_time"]["mean_abs_pct"] > 2.5 * got["mean_abs_pct"]
 
 
@@ -62,9 +62,30 @@ def test_vtrain_is_judged_without_its_machine_and_tells_the_error_with_it() -> N
     got = data["metrics"]["step_time"]
     assert got["n"] == 1440
     assert data["parameters"] == {"left_out": 1440, "final": 0}
-    assert got["mean_abs_pct"] < 25.0  # Calculon's error on the same rows is 39 %
-    assert data["without_size"]["step_time"]["mean_abs_pct"] <= 12.0
+    assert got["mean_abs_pct"] <= 9.0  # Calculon's error on the same rows is 39 %
+    assert abs(got["bias_pct"]) <= 4.0
+    assert 65.0 <= got["coverage_80_pct"] <= 95.0
+    assert got["width_80_pct"] <= 30.0
+    assert data["without_size"]["step_time"]["mean_abs_pct"] <= 9.0
+    assert data["regret"]["mean_pct"] <= 6.0
     assert data["baseline"]["step_time"]["mean_abs_pct"] > 50.0
+
+
+def test_vtrain_single_node_table_replays_one_layer() -> None:
+    # Steps are affine in layers and micro-batches to 13 digits, which no clock reads, and what two more stages add is
+    # four times the gap of vTrain's src/predictor.py: two feature maps at a quarter of 800 Gb/s.
+    names = ["n", "gb", "mb", "h", "a", "L", "s", "tp", "dp", "pp", "ms"]
+    d = pl.read_csv(VTRAIN, new_columns=names).filter((pl.col("h") == 2048) & (pl.col("tp") == 2) & (pl.col("dp") == 1))
+    start = {}
+    for pp in (2, 4):
+        q = d.filter((pl.col("pp") == pp) & (pl.col("mb") == 2))
+        layers, micro, ms = q["L"].to_numpy(), q["gb"].to_numpy() / 2.0, q["ms"].to_numpy()
+        terms = np.stack([np.ones_like(ms), layers, micro, layers * micro], axis=1)
+        fitted = np.linalg.lstsq(terms, ms, rcond=None)[0]
+        assert np.abs(terms @ fitted / ms - 1.0).max() < 1e-11
+        start[pp] = fitted[0]
+    gap = 2 * (2 * 1024 * 2048 * 2) / (800 * 2**30 / 8 / 4) * 1e3
+    assert start[4] - start[2] == pytest.approx(4 * gap, rel=1e-8)
 
 
 def test_every_left_out_set_has_no_trace_of_its_group() -> None:
@@ -178,5 +199,6 @@ def test_the_multi_node_form_of_vtrain_is_read(tmp_path: Path) -> None:
     assert scored.fitted == {"left_out": 0, "final": 1}
     assert len(scored.skipped) == 1
     ratio = scored.rows["predicted"][0] / 9.4
-    assert 0.5 < ratio < 2.0
+    # SC'21 (table 1) ran this model in 9.4 s on twice the network; DeepSpeed's base was some 8 % slower.
+    assert 1.0 < ratio < 1.35
     assert np.isfinite(scored.rows["p10"][0])

@@ -182,3 +182,36 @@ def test_experts_and_latent_attention_run() -> None:
     # 37 B of 671 B weights work on a token: far faster than a dense model of that size would be
     assert facts(where.model).experts[0] == 256
     assert one.mfu > 0.02
+
+
+def test_a_slow_last_stage_is_waited_for_once_a_micro_batch() -> None:
+    # 1F1B with one slow stage: all stages once, then the slowest for every other micro-batch. So each further
+    # micro-batch adds the slowest stage, and without the head's surplus a step is m + p - 1 times a stage.
+    where = setting(n=8, global_batch=64)
+    few, many = (run(replace(where, batch=b), pp=8, micro_batch=1) for b in (32, 64))
+    parts = few.time.breakdown
+    pace = (float(many.time.value[0]) - float(few.time.value[0])) / 32.0
+    overall = float(parts["products"][0]) / 32.0
+    assert pace > overall
+    waiting = [float(run(replace(where, batch=b), pp=8, micro_batch=1).time.breakdown["bubble"][0]) for b in (32, 64)]
+    assert waiting[0] == pytest.approx(waiting[1])
+    stage = sum(float(parts[k][0]) for k in parts if k not in {"bubble", "imbalance", "optimizer", "pp"}) / 32.0
+    slow = stage + float(parts["imbalance"][0]) / 32.0
+    crossings = 2.0 * float(parts["pp"][0]) / 32.0 * 7.0 / 2.0
+    assert waiting[0] == pytest.approx(8.0 * stage - slow + crossings, rel=1e-6)
+
+
+def test_odd_vocabularies_are_padded_or_pay() -> None:
+    where = setting("gpt3-175b", "a100-80-sxm", 8, year=2021, seq_len=2048, global_batch=8)
+    odd = replace(where.facts, vocab=np.array([50257.0]))
+    padded = replace(where, facts=replace(odd, vocab=np.array([51200.0])))
+    layout = {"tp": 8, "micro_batch": 1}
+    # The first stage's weights are counted unpadded, hence the tolerance.
+    assert seconds(replace(where, facts=odd), **layout) == pytest.approx(seconds(padded, **layout), rel=1e-5)
+    free = {"year": 2023, "era_id": "fsdp1", "seq_len": 2048, "global_batch": 8}
+    own = setting("llama-3.1-8b", "a100-80-sxm", 8, **free)
+    head = {
+        v: float(run(replace(own, facts=replace(own.facts, vocab=np.array([v]))), dp=8).time.breakdown["head"][0])
+        for v in (50256.0, 50257.0, 50258.0)
+    }
+    assert head[50256.0] < head[50258.0] < head[50257.0] < 2.5 * head[50256.0]

@@ -195,10 +195,13 @@ def main(arguments: Sequence[str]) -> None:
         mean, bias = 100.0 * np.abs(error).mean(), 100.0 * error.mean()
         print(f"{group[:70]:70s} n {int((~keep).sum()):3d}  mean {mean:5.1f} %  bias {bias:+5.1f} %", flush=True)
     apart = np.array([r.source != "vtrain" for r in data.rows])
+    strict = np.full(len(data.rows), np.nan)
     if not apart.all():
         p = seen(data, apart, unpack(fit(data, apart, start=best, slope=slope), names))
         left_out[WHOLE_VTRAIN] = as_json(p)
+        strict[~apart] = predict(data.parts, p, len(data.rows))[~apart]
     spread = spreads(data, np.log(held) - data.log_measured, left_out)
+    spread["vtrain_apart"] = robust(np.abs(np.log(strict) - data.log_measured)[~apart].tolist(), 0.12)
     for entry in left_out.values():
         entry["spread"] = spread
     stored = {
@@ -214,22 +217,24 @@ def main(arguments: Sequence[str]) -> None:
     report(data, held, final)
 
 
+def robust(values: Sequence[float], fallback: float) -> float:
+    """Return the spread whose 80 % interval holds four in five of the absolute errors ``values``."""
+    return fallback if len(values) < 8 else float(f"{np.quantile(values, 0.8) / 1.2816:.4g}")
+
+
 def spreads(data: Data, error: Array, left_out: Mapping[str, Any]) -> dict[str, float]:
     """Return spreads of left-out errors: of rows whose settings are known, and what missing or unseen ones add."""
-    known, light, missing, unseen = [], [], [], []
+    known: list[float] = []
+    light: list[float] = []
+    missing: list[float] = []
+    unseen: list[float] = []
     for row, e in zip(data.rows, error, strict=True):
         if row.source == "vtrain":
             continue
         p = left_out[row.title]
-        new = row.chip.family not in p["family"] or row.era.kin not in p["kin"]
+        strange = row.chip.family not in p["family"] or row.era.kin not in p["kin"]
         some = light if row.missing and set(row.missing) <= LIGHT else missing if row.missing else known
-        (unseen if new else some).append(abs(e))
-
-    def robust(values: Sequence[float], fallback: float) -> float:
-        # The 80 % interval should hold four errors in five: its half-width is their 0.8 quantile.
-        if len(values) < 8:
-            return fallback
-        return float(f"{np.quantile(values, 0.8) / 1.2816:.4g}")
+        (unseen if strange else some).append(abs(e))
 
     base = max(_FLOOR, robust(known, 0.07))
     gap = robust(missing, base)

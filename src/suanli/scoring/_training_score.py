@@ -43,7 +43,7 @@ def scored_frame(
         for i in np.flatnonzero(mine).tolist():
             row = rows[i]
             general = sigma_of(p, era_id=row.era.id, chip=row.chip, missing=row.missing)
-            sigma[i] = _own_spread(p, spread, known=bool(title) and not without) if spread else general
+            sigma[i] = _own_spread(p, spread, known=bool(title)) if spread else general
     half = Z80 * sigma
     frame = pl.DataFrame(
         {

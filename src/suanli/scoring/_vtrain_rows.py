@@ -1,4 +1,4 @@
-"""vTrain's measured iterations read from its tables: GPT models on A100 nodes, Megatron with TP, DP and 1F1B."""
+"""vTrain's iterations read from its tables: GPT models on A100 nodes, Megatron with TP, DP and 1F1B."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ WHOLE_VTRAIN = "vTrain, all of it"
 
 _NODE = 8
 _NETWORK = 800e9 / 8.0 / _NODE  # B/s a chip: vTrain's nodes have four 200 Gb/s InfiniBand cards for eight A100
-_VOCAB = 51200
+_VOCAB = 50257  # of vTrain's src/config.py, unpadded in the layers that it profiles and replays on one node
+_PADDED = 51200  # what Megatron-DeepSpeed makes of it for every tensor degree up to 8
 
 
 def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
@@ -44,9 +45,11 @@ def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
     lacking = [c for c in _COLUMNS if c not in names]
     if lacking:
         raise InputError(f"{path}: column '{lacking[0]}' is missing; a vTrain table has {', '.join(_COLUMNS)}")
-    form = "multi-node" if any(n.casefold().startswith("parameters") for n in names) else "single-node"
+    many = any(n.casefold().startswith("parameters") for n in names)
+    form = "multi-node" if many else "single-node"
     chip = catalog.chip("a100-80-sxm")
-    when = era("vtrain")
+    # Many nodes ran Megatron-DeepSpeed with vTrain's use_checkpoint on; one node is a replay (data/eras.yaml).
+    when = era("megatron-deepspeed-fp16" if many else "vtrain")
     rows: list[Row] = []
     bad: list[tuple[str, str]] = []
     for i, cells in enumerate(frame.select(_COLUMNS).iter_rows()):
@@ -61,7 +64,7 @@ def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
                 id=ident,
                 source="vtrain",
                 title=f"vTrain {form}, hidden {hidden}, {layers} layers",
-                model=_model(hidden, heads, layers),
+                model=_model(hidden, heads, layers, _PADDED if many else _VOCAB),
                 chip=chip,
                 chips_per_node=_NODE,
                 scale_up=None,
@@ -78,7 +81,7 @@ def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
                 ep=1,
                 free=False,
                 sharding="none",
-                recompute=when.recompute if form == "single-node" else None,  # large models: what fits
+                recompute=when.recompute,
                 sequence_parallel=False,
                 overlap=None,
                 precision="fp16",
@@ -101,7 +104,7 @@ def _fault(cells: Sequence[object]) -> str:
     return "" if tp * dp * pp == n else f"degrees {tp} x {dp} x {pp} do not make {n} GPUs"
 
 
-def _model(hidden: int, heads: int, layers: int) -> Model:
+def _model(hidden: int, heads: int, layers: int, vocab: int) -> Model:
     return Model(
         id=f"gpt-{hidden}x{layers}",
         name="GPT",
@@ -111,7 +114,7 @@ def _model(hidden: int, heads: int, layers: int) -> Model:
         n_kv_heads=heads,
         head_dim=hidden // heads,
         ffn_hidden=4 * hidden,
-        vocab=_VOCAB,
+        vocab=vocab,
         gated_mlp=False,
         tied_embeddings=True,
         learned_positions=1024,

@@ -32,7 +32,7 @@ def score(files: Sequence[Path]) -> Scored:
     groups = catalog.fitted("training")["left_out"]
     took_part = np.array([row.title in groups for row in rows], dtype=bool)
     near = _measured(scored_frame(few, spread="vtrain")[0], index, rows)
-    far = _measured(scored_frame(few, spread="vtrain", without=WHOLE_VTRAIN)[0], index, rows)
+    far = _measured(scored_frame(few, spread="vtrain_apart", without=WHOLE_VTRAIN)[0], index, rows)
     wide = pl.concat([far.filter(took_part), near.filter(~took_part)])[
         np.argsort(np.argsort(~took_part, kind="stable"))
     ]

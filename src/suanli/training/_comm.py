@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from suanli.errors import InputError
 from suanli.fabric import collective_time, network_of
 from suanli.kinds import Chip, Network, Tier
 from suanli.training._facts import Facts
+from suanli.training._feed import Feed, feed_of
 from suanli.training._memory import local_weights
 from suanli.training._routing import received
 from suanli.training._strategy import Strategies
@@ -24,21 +25,24 @@ _BUCKETS = 4.0  # a stage's gradients move in a few large buckets
 class Site:
     """Where a run stands: chips of one kind, ``domain`` of them joined by scale-up links, and the rest of the network.
 
-    ``inner`` and ``outer`` are the tiers inside and between domains; their sizes are ignored.
+    ``inner`` and ``outer`` are the tiers inside and between domains; their sizes are ignored. ``feed`` is how its chips
+    get their data.
     """
 
     chip: Chip
     domain: int
     inner: Tier
     outer: Tier
+    feed: Feed = field(default_factory=feed_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """Seconds of collectives before calibration: one all-reduce of a layer's activations (``tp``), a layer's context
     and expert exchanges forward (``cp``, ``ep``), one stage crossing of a whole micro-batch (``p2p``), a step's
-    gradient reduce-scatter and weight gather, the second half of an unsharded all-reduce (``dp_extra``), and the
-    reduce-scatter and gather of one pass layer by layer (``piece_reduce``, ``piece_gather``: ZeRO-3),
+    gradient reduce-scatter and weight gather (``dp_across`` 1 where their group leaves the domain), the second half of
+    an unsharded all-reduce (``dp_extra``), and the reduce-scatter and gather of one pass layer by layer
+    (``piece_reduce``, ``piece_gather``: ZeRO-3),
     ``ring_steps``, the count of steps one after the other in one such pass, and ``replicate``, a step's all-reduce of
     gradients between the replicas of hybrid sharding. ``cp_back`` is the backward pass's context exchange."""
 
@@ -47,6 +51,7 @@ class Traffic:
     cp_back: Array
     ep: Array
     p2p: Array
+    dp_across: Array
     dp_reduce: Array
     dp_gather: Array
     dp_extra: Array
@@ -160,6 +165,7 @@ def traffic(
         cp_back=cp_back,
         ep=ep,
         p2p=p2p,
+        dp_across=np.where(ranks > within, 1.0, 0.0) + 0.0 * s.tp,
         dp_reduce=both("reduce_scatter", gradient_bytes, _BUCKETS),
         dp_gather=both("all_gather", 2.0, _BUCKETS),
         dp_extra=both("all_gather", gradient_bytes, _BUCKETS),

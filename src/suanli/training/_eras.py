@@ -37,6 +37,8 @@ class Era:
     tp_overlap: float
     dp_overlap: float
     kernels: float
+    outside: float
+    vocab_multiple: float
     expert_kernels: float
     forced_balance: float
     ep_overlap: float
@@ -152,6 +154,8 @@ def habits(of: Sequence[Era], *, family: str) -> Habits:
         dropout=column("dropout"),
         gradient_bytes=column("gradient_bytes"),
         kernels=column("kernels"),
+        outside=column("outside"),
+        vocab_multiple=column("vocab_multiple"),
         expert_kernels=column("expert_kernels"),
         balanced=np.zeros(len(of)),
         ep_overlap=column("ep_overlap"),

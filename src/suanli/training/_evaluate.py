@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from suanli.training._comm import Site, Traffic, traffic
 from suanli.training._eras import Era, habits
 from suanli.training._facts import Facts
+from suanli.training._feed import Feed, load_time, waiting
 from suanli.training._memory import RESERVE, Memory, fuller, stage_memory
 from suanli.training._parameters import Parameters, rates
 from suanli.training._step import Habits, step_parts
@@ -83,6 +84,7 @@ def prepare(
         precision=precision,
         flash=manners.flash,
         dropout=manners.dropout,
+        vocab_multiple=manners.vocab_multiple,
     )
     moves = traffic_of(site, facts, s, seq=seq, manners=manners, bits=bits)
     return Prepared(
@@ -117,7 +119,7 @@ def traffic_of(site: Site, facts: Facts, s: Strategies, *, seq: Array, manners: 
 def parts_of(prepared: Prepared, parameters: Parameters) -> Mapping[str, Array]:
     """Return the seconds of each part of the step of each candidate under ``parameters``."""
     chip = prepared.site.chip
-    return step_parts(
+    parts = step_parts(
         prepared.facts,
         prepared.strategies,
         prepared.units,
@@ -129,6 +131,17 @@ def parts_of(prepared: Prepared, parameters: Parameters) -> Mapping[str, Array]:
         bits8=1.0 if prepared.bits < 16 else 0.0,
         memory_bandwidth=chip.memory_bandwidth or 1e12,
     )
+    load = load_time(
+        prepared.site.feed, prepared.facts, prepared.strategies, seq=prepared.seq, batch=prepared.batch
+    )
+    return parts | {"data": _waiting(prepared.site.feed, load, parts)}
+
+
+def _waiting(feed: Feed, load: Array, parts: Mapping[str, Array]) -> Array:
+    """Return the seconds that a step waits for data; the step is added up only where its products are shorter."""
+    if feed.ahead and float(load.max()) <= float(parts["products"].min()):
+        return np.zeros(1)
+    return waiting(feed, load, sum(parts.values(), np.zeros(1)))
 
 
 def step_time(prepared: Prepared, parameters: Parameters) -> Array:

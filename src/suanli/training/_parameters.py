@@ -148,6 +148,8 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
         route=column(v["route"]),
         uneven=column(v["uneven"]),
         launch=column(v["launch"]),
+        launch_back=column(v["launch_back"]),
+        misaligned=column(v["misaligned"]),
         hop=column(v["hop"]),
         tp=column(v["tp"] * young),
         pp=column(v["pp"]),

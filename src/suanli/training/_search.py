@@ -83,7 +83,6 @@ def _unit_grid(site: Site, f: Facts, s: Strategies, *, length: Array, precision:
         flash=manners.flash,
         dropout=manners.dropout,
         vocab_multiple=manners.vocab_multiple,
-        logit_bytes=manners.logit_bytes,
     )
     where = back.reshape(-1)
     return Units(**{x.name: np.broadcast_to(getattr(units, x.name), tp.shape)[where] for x in fields(Units)})

@@ -22,8 +22,9 @@ class Units:
     ``gemm`` products of attention projections and dense feed-forward parts, ``expert`` those of experts, each forward
     and backward; ``core`` attention proper; ``sharded`` element-wise passes that tensor parallelism divides,
     ``replicated`` those that only sequence parallelism divides (given undivided); ``cast`` the quantisation passes of
-    8- and 4-bit formats; ``route`` permutation of tokens to experts. ``head`` and ``loss`` are the output layer's; ``depth`` is the product
-    that joins a prediction depth's two inputs, forward and backward.
+    8- and 4-bit formats; ``route`` permutation of tokens to experts. ``head`` and ``loss`` are the output layer's,
+    whose row length is ``misaligned`` by 0, 0.5 or 1; ``depth`` is the product that joins a prediction depth's two
+    inputs, forward and backward.
     """
 
     gemm_f: Array
@@ -78,7 +79,6 @@ def unit_times(
     flash: Array,
     dropout: Array,
     vocab_multiple: Array,
-    logit_bytes: Array,
 ) -> Units:
     """Return the unit times of each candidate; all arguments broadcast to one axis. Raises InputError for no peak rate.
 
@@ -96,7 +96,8 @@ def unit_times(
         chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=half, flash=flash, dropout=dropout
     )
     depth = _product(chip, m=tokens, n=f.hidden / tp, k=np.where(f.mtp_layers > 0, 2.0 * f.hidden, 0.0), dtype=dtype)
-    vocab = np.ceil(f.vocab / (vocab_multiple * tp)) * vocab_multiple
+    padded = np.ceil(f.vocab / (vocab_multiple * tp)) * vocab_multiple
+    vocab = np.where(vocab_multiple > 1, padded, np.floor(f.vocab / tp))
     head_f, head_b = _product(chip, m=tokens, n=vocab, k=f.hidden, dtype=half)
     sharded, replicated, cast, route = _passes(
         f,
@@ -127,14 +128,18 @@ def unit_times(
         route=stream(route),
         head_f=head_f,
         head_b=head_b,
-        loss=stream(logit_bytes * tokens * vocab),
+        loss=stream(24.0 * tokens * vocab),
         misaligned=_misalignment(vocab) + 0.0 * tokens,
         depth=depth[0] + depth[1],
     )
 
 
 def _misalignment(width: Array) -> Array:
-    """Return how far rows of ``width`` 2-byte numbers are from whole 16-byte pieces: 0, half way 0.5, odd widths 1."""
+    """Return how far rows of ``width`` 2-byte numbers are from whole 16-byte pieces: 0 are, 0.5 even, 1 odd widths.
+
+    Products with such rows fall back to kernels that load narrower pieces, on older instructions where they are odd
+    (cuBLAS on A100 picks sm75's align1 kernels for odd vocabularies).
+    """
     return np.where(np.mod(width, 8) == 0, 0.0, np.where(np.mod(width, 2) == 0, 0.5, 1.0))
 
 
