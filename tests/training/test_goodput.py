@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from suanli.errors import InputError
-from suanli.training import goodput, operations
+from suanli.training import daly_interval, goodput, operations
 
 
 def test_llama3_keeps_about_nine_tenths() -> None:
@@ -14,16 +14,38 @@ def test_llama3_keeps_about_nine_tenths() -> None:
     assert 0.88 < float(got.share[0]) < 0.97
 
 
-def test_parts_add_up_and_the_interval_is_youngs() -> None:
+def test_parts_add_up() -> None:
     got = goodput([8, 1024, 16384], checkpoint_bytes=1e9)
     assert got.share + got.checkpoints + got.lost_work + got.restarts == pytest.approx(1.0)
     assert np.all(np.diff(got.share) < 0)
-    stall = 1e9 / operations()["checkpoint_rate"].value * operations()["checkpoint_stall"].value
-    assert got.interval_s == pytest.approx(np.sqrt(2 * stall * got.mtbf_s))
-    # no other interval does better
-    for factor in (0.5, 2.0):
-        other = stall / (factor * got.interval_s) + factor * got.interval_s / (2 * got.mtbf_s)
-        assert np.all(other >= (got.checkpoints + got.lost_work) / got.share)
+
+
+def test_the_interval_is_dalys_and_loses_least() -> None:
+    # Daly 2006: exact waste of writing C after each tau and losing to stops at rate 1/M
+    stall, mtbf = np.array([2.0, 60.0, 600.0]), np.array([1e4, 2e4, 4e3])
+    tau = daly_interval(stall, mtbf)
+    assert tau[0] == pytest.approx(np.sqrt(2 * 2.0 * 1e4), rel=0.01)  # Young's where the stall is short
+
+    def waste(interval: np.ndarray) -> np.ndarray:
+        return mtbf * (np.exp((interval + stall) / mtbf) - 1.0) / interval
+
+    for factor in (0.8, 1.25):
+        assert np.all(waste(tau) < waste(factor * tau))
+    assert daly_interval(300.0, 100.0)[0] == 100.0
+
+
+def test_asynchronous_checkpoints_stall_for_the_copy_only() -> None:
+    size = 14 * 70e9 / 512
+    later, halting = (goodput(512, checkpoint_bytes=size, synchronous=s) for s in (False, True))
+    assert later.write_s == halting.write_s == pytest.approx(size / operations()["checkpoint_rate"].value)
+    assert halting.stall_s == halting.write_s
+    assert later.stall_s == pytest.approx(size / operations()["checkpoint_copy"].value)
+    assert later.share > halting.share
+    assert np.all(later.interval_s >= later.write_s)
+    fast = goodput(512, checkpoint_bytes=size, checkpoint_rate=1e9)
+    assert fast.share > later.share
+    with pytest.raises(InputError, match="checkpoint rate: 0 is not above zero"):
+        goodput(8, checkpoint_bytes=1e9, checkpoint_rate=0.0)
 
 
 def test_every_figure_has_a_source_and_a_range() -> None:

@@ -4,8 +4,9 @@ from suanli.training._comm import Site, site_of
 from suanli.training._eras import Era, era, era_for, eras
 from suanli.training._evaluate import Prepared, memory_of, parts_of, prepare, step_time, total_memory
 from suanli.training._facts import Facts, facts, model_flop, stack, total_weights
+from suanli.training._feed import Feed, feed_of, load_time, waiting
 from suanli.training._flags import FlagFile, megatron_flags, mindspeed_flags, read_flags, torchtitan_options
-from suanli.training._goodput import Goodput, goodput, operations
+from suanli.training._goodput import Goodput, daly_interval, goodput, operations
 from suanli.training._memory import Memory
 from suanli.training._mixed import Mixed, mixed
 from suanli.training._offers import EVERYTHING, Offers, offers_of
@@ -57,6 +58,7 @@ __all__ = [
     "Choice",
     "Era",
     "Facts",
+    "Feed",
     "FlagFile",
     "Goodput",
     "LossLaw",
@@ -73,6 +75,7 @@ __all__ = [
     "Strategies",
     "checkpoint_bytes",
     "compute_optimal",
+    "daly_interval",
     "delivered_compute",
     "describe",
     "dropped_share",
@@ -81,10 +84,12 @@ __all__ = [
     "era_for",
     "eras",
     "facts",
+    "feed_of",
     "fitted_parameters",
     "goodput",
     "joint_rate",
     "layout_table",
+    "load_time",
     "loss",
     "loss_law",
     "loss_laws",
@@ -119,4 +124,5 @@ __all__ = [
     "torchtitan_options",
     "total_memory",
     "total_weights",
+    "waiting",
 ]
