@@ -43,8 +43,10 @@ def test_the_page_answers_the_questions_of_a_plan(page: str, folder: Path) -> No
     ):
         assert f">{title}</h2>" in page
     main = plan["plans"][f"{plan['main']['view']}/{plan['main']['variant']}"]
+    ways = {"buy": "order", "lease": "lease"}
     for order in main["orders"]:
-        assert f"<td>{order['offer']}</td>" in page
+        assert f"<td>{ways[order['way']]} {order['offer']}</td>" in page
+        assert f"<td>{order['site']}</td>" in page
     for source in plan["provenance"]["sources"].values():
         assert source["date"] in page
 
@@ -63,9 +65,45 @@ def test_text_of_a_case_cannot_become_html(folder: Path, tmp_path: Path) -> None
     assert "<img" not in write_report(tmp_path).read_text(encoding="utf-8")
 
 
+def test_deliveries_never_exceed_orders_and_earlier_ones_count(folder: Path) -> None:
+    import polars as pl
+
+    rows = pl.read_parquet(folder / "tables" / "deliveries.parquet")
+    assert (rows["p10"] <= rows["delivered"] + 1e-9).all()
+    assert (rows["delivered"] <= rows["p90"] + 1e-9).all()
+    last = rows.filter((pl.col("chip") == "h100-sxm") & (pl.col("variant") == rows["variant"][0])).row(-1, named=True)
+    earlier = 200 * 1.0  # the order of January 2024, of which nothing had come before the plan decides
+    assert 0 < last["delivered"] <= last["ordered"] + earlier + 1e-6
+
+
+def test_what_chips_serve_adds_up_to_what_is_served(folder: Path) -> None:
+    import polars as pl
+
+    keys = ["view", "variant", "service", "month"]
+    made = pl.read_parquet(folder / "tables" / "capacity.parquet").group_by(keys).agg(pl.col("rate_per_s").sum())
+    asked = pl.read_parquet(folder / "tables" / "service.parquet").join(made, on=keys, how="left")
+    sure = asked.filter(pl.col("demand_p10") == pl.col("demand_p90"))  # else the mean of products is none of means
+    assert sure.height > 2
+    gap = sure.select(pl.col("rate_per_s") - pl.col("demand_per_s") * pl.col("served")).to_series()
+    assert gap.min() > -1e-6 * float(sure["demand_per_s"].max())  # type: ignore[operator,arg-type]
+
+
+def test_the_fan_is_in_order(folder: Path) -> None:
+    import polars as pl
+
+    fan = pl.read_parquet(folder / "tables" / "fan.parquet")
+    for low, high in (("p10", "p25"), ("p25", "p50"), ("p50", "p75"), ("p75", "p90")):
+        assert (fan[low] <= fan[high] + 1e-12).all()
+    served = fan.filter(pl.col("what") == "demand served, by worth")
+    assert served["p90"].max() <= 1.0 + 1e-9  # type: ignore[operator]
+
+
 def test_charts_are_written_one_by_one(folder: Path) -> None:
     paths = write_charts(folder, (".svg",))
-    assert {"orders.svg", "money.svg", "scenarios.svg"} <= {p.name for p in paths}
+    wanted = (
+        "orders deliveries stock capacity training money power legal-life bindings fan scenarios regret alternatives"
+    )
+    assert {f"{name}.svg" for name in wanted.split()} <= {p.name for p in paths}
     assert all(p.read_text(encoding="utf-8").startswith("<svg") for p in paths)
 
 

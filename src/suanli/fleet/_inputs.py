@@ -54,7 +54,8 @@ def offer_inputs(spec: CaseSpec, offer: Offer) -> dict[str, Node]:
     for step in offer.delivery:
         name = f"delivered by month {step.months}"
         out[name] = sourced(spec, f"{offer.id}.delivery.{step.months}", step.share, "%")
-    units = {"server": "", "deposit": "%", "failures": "%", "spares": "%", "loss_of_value": "%", "power_factor": ""}
+    units = {"server": "", "deposit": "%", "failures": "%", "spares": "%", "loss_of_value": "%", "end_value": "%",
+             "power_factor": ""}  # fmt: skip
     for name, unit in units.items():
         value = getattr(offer, name)
         if value is not None:

@@ -47,6 +47,12 @@ def stock_paths(p: Program, x: Array) -> Array:
     return out
 
 
+def parked(p: Program, x: Array) -> Array:
+    """Return thousand chips that wait switched off, by scenario, line and month [S, J, T]."""
+    columns = p.setting.columns.park
+    return np.where(columns != ABSENT, x[np.maximum(columns, 0)], 0.0)
+
+
 def used(p: Program, x: Array) -> tuple[Array, Mapping[tuple[int, int], Array]]:
     """Return (thousand chips serving [S, Q, W, T]; (run, pool) -> thousand chips training [S, T]).
 
@@ -201,7 +207,8 @@ def training_table(solved: Solved) -> list[Row]:
             finished = np.flatnonzero(total >= 1.0 - 1e-6)
             started = np.flatnonzero(progress > 1e-9)
             rows.append(
-                {"run": run.id, "name": run.name, "scenario": f.names[s], "probability": float(f.probability[s]),
+                {"run": run.id, "name": run.name, "earliest": run.earliest, "deadline": run.deadline,
+                 "scenario": f.names[s], "probability": float(f.probability[s]),
                  "done": min(1.0, float(total[-1])),
                  "start": g.months[started[0]] if started.size else "",
                  "finish": g.months[finished[0]] if finished.size else "",
@@ -277,7 +284,7 @@ def share_table(solved: Solved) -> list[Row]:
 def power_table(solved: Solved) -> list[Row]:
     """Return a row per site and month in MW: there at first, built since, drawn (mean, most over the futures)."""
     g, p, d = solved.grid, solved.program, decision(solved)
-    drawn = np.einsum("j,sjt->sjt", g.draw, stock_paths(p, solved.answer.x))
+    drawn = np.einsum("j,sjt->sjt", g.draw, stock_paths(p, solved.answer.x) - parked(p, solved.answer.x))
     rows: list[Row] = []
     for i, site in enumerate(g.sites):
         here = [j for j in range(g.J) if g.lines[j].site == site]
@@ -307,13 +314,18 @@ def scenario_table(solved: Solved, regret: Array | None, regret_other: Array | N
     ]  # fmt: skip
 
 
-def binding_table(solved: Solved, *, most: int = 40) -> list[Row]:
-    """Return a row per limit that binds (``most`` of each family): what one more unit saves in USD, per what."""
-    taken: dict[str, int] = {}
+def binding_table(solved: Solved, *, subjects: int = 8) -> list[Row]:
+    """Return a row per limit and month (or year) that binds: what one more unit saves in USD, per what; dearest first.
+
+    Of each family the ``subjects`` that are dearest at any time are told.
+    """
+    taken: dict[str, list[str]] = {}
     rows = []
     for b in bindings(solved.program, solved.answer.dual):
-        taken[b.family] = taken.get(b.family, 0) + 1
-        if taken[b.family] <= most:
+        known = taken.setdefault(b.family, [])
+        if b.subject not in known and len(known) < subjects:
+            known.append(b.subject)
+        if b.subject in known:
             rows.append(
                 {"family": b.family, "sentence": b.sentence, "worth": b.worth, "per": b.per, "month": b.month,
                  "subject": b.subject}
@@ -323,11 +335,16 @@ def binding_table(solved: Solved, *, most: int = 40) -> list[Row]:
 
 def tables(solved: Solved, regret: Array | None = None, regret_other: Array | None = None) -> dict[str, list[Row]]:
     """Return every table of a plan by name."""
+    from suanli.fleet._paths import capacity_table, delivery_table, fan_table
+
     return {
         "orders": orders(solved),
+        "deliveries": delivery_table(solved),
         "works": works(solved),
         "stock": stock_table(solved),
         "service": service_table(solved),
+        "capacity": capacity_table(solved),
+        "fan": fan_table(solved),
         "use": use_table(solved),
         "training": training_table(solved),
         "money": money_table(solved),

@@ -1,52 +1,70 @@
-"""Charts of a plan, each made from one of its tables."""
+"""Charts of what a plan does: orders, deliveries, capacity, money, power."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import polars as pl
 
-from suanli.reports._theme import MUTED, PALETTE, themed
+from suanli.reports._theme import INK, MUTED, PALETTE
 
-DESK, PHONE = 720, 300
+DESK, PHONE = 880, 300
 """Widths of the plot area in pixels: a desk's column and a phone's."""
 
+NARROW = 400
 Tables = Mapping[str, pl.DataFrame]
 
 
-@dataclass(frozen=True, slots=True)
-class ChartOf:
-    """A picture of a plan: file name, the table it needs, and the function that draws it at a width."""
-
-    id: str
-    title: str
-    table: str
-    draw: Callable[[pl.DataFrame, int], Any]
-
-
-def _months(frame: pl.DataFrame, column: str = "month") -> pl.DataFrame:
+def dated(frame: pl.DataFrame, column: str = "month") -> pl.DataFrame:
+    """Return ``frame`` with its months as dates."""
     return frame.with_columns(pl.col(column).str.to_date("%Y-%m", strict=False))
 
 
-def _time(ticks: int = 6) -> alt.X:
-    return alt.X("month:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=ticks, labelAngle=0))
+def time_axis(width: int, *, field: str = "month") -> alt.X:
+    """Return an axis of months with as many labels as ``width`` pixels take."""
+    form = "%b %Y" if width > 500 else "%b %y"
+    axis = alt.Axis(format=form, tickCount=max(2, width // 65), labelAngle=0, labelOverlap=True, labelFlush=True)
+    return alt.X(f"{field}:T", title=None, axis=axis)
 
 
-def numbered(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return ``frame`` with its futures numbered by first appearance, as "F1, 9 %"."""
-    names = {name: i for i, name in enumerate(frame["scenario"].unique(maintain_order=True).to_list(), 1)}
-    odds = (pl.col("probability") * 100).round(0).cast(pl.Int64).cast(pl.String)
-    return frame.with_columns(
-        (pl.lit("F") + pl.col("scenario").replace_strict(names).cast(pl.String) + ", " + odds + " %").alias("future")
-    )
+def coloured(field: str, values: Sequence[str], width: int) -> alt.Color:
+    """Return a colour for each of ``values``, the same wherever they are drawn in this order."""
+    legend = alt.Legend(columns=2 if width < NARROW else 6, symbolType="square")
+    colours = [PALETTE[i % len(PALETTE)] for i in range(len(values))]
+    return alt.Color(f"{field}:N", title=None, legend=legend, scale=alt.Scale(domain=list(values), range=colours))
 
 
-def spoken(scenario: str) -> str:
-    """Return a future's name without the names of its factors: "a: x; b: y" is "x; y"."""
-    return "; ".join(part.split(": ", 1)[-1] for part in scenario.split("; "))
+def panels(chart: Any, data: pl.DataFrame, by: str, width: int, height: int | None, *, columns: int = 1) -> Any:
+    """Return ``chart`` once for each value of ``by``, side by side where the width allows."""
+    values = data[by].unique(maintain_order=True).to_list()
+    columns = 1 if width < NARROW else min(columns, len(values))
+    each = panel_width(width, columns)
+    size = {"width": each} if height is None else {"width": each, "height": height}
+    drawn = [
+        chart.transform_filter(alt.FieldEqualPredicate(field=by, equal=v)).properties(
+            **size, title=alt.Title(wrapped(str(v), each // 7), fontSize=13, fontWeight="normal", color=MUTED)
+        )
+        for v in values
+    ]
+    return alt.concat(*drawn, columns=columns, spacing=18)
+
+
+def panel_width(width: int, columns: int) -> int:
+    """Return the pixels of one of ``columns`` panels side by side, their axes between them."""
+    return (width - 70 * (columns - 1)) // columns
+
+
+def wrapped(text: str, most: int) -> list[str]:
+    """Return ``text`` in lines of at most ``most`` letters, broken between words."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > most:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
 
 
 def orders(frame: pl.DataFrame, width: int) -> Any:
@@ -54,74 +72,91 @@ def orders(frame: pl.DataFrame, width: int) -> Any:
     data = frame.group_by("quarter", "offer", "way", maintain_order=True).agg(
         pl.col("chips").sum() / 1e3, pl.col("usd").sum() / 1e6
     )
+    first, last = data["quarter"].min(), data["quarter"].max()
+    names = sorted(data["offer"].unique().to_list())
     return (
         alt.Chart(data)
         .mark_bar()
         .encode(
-            x=alt.X("quarter:N", title=None, sort="ascending", axis=alt.Axis(labelAngle=-45 if width < 400 else 0)),
+            x=alt.X("quarter:O", title=None, scale=alt.Scale(domain=quarters(str(first), str(last))),
+                    axis=alt.Axis(labelAngle=-90 if width < NARROW else 0)),
             y=alt.Y("chips:Q", title="thousand chips ordered"),
-            color=alt.Color("offer:N", title=None),
-            tooltip=[
-                "quarter",
-                "offer",
-                "way",
-                alt.Tooltip("chips:Q", format=".1f"),
-                alt.Tooltip("usd:Q", format=",.0f"),
-            ],
+            color=coloured("offer", names, width),
+            order=alt.Order("offer:N"),
+            tooltip=["quarter", "offer", "way", alt.Tooltip("chips:Q", format=".1f"),
+                     alt.Tooltip("usd:Q", format=",.0f")],
         )
-    )
+        .properties(height=230)
+    )  # fmt: skip
+
+
+def quarters(first: str, last: str) -> list[str]:
+    """Return the quarters from ``first`` to ``last``, such as "2025Q1"."""
+    at, end = int(first[:4]) * 4 + int(first[5]) - 1, int(last[:4]) * 4 + int(last[5]) - 1
+    return [f"{n // 4}Q{n % 4 + 1}" for n in range(at, end + 1)]
+
+
+def deliveries(frame: pl.DataFrame, width: int) -> Any:
+    """Draw what each supplier is asked for and what comes, in all: the mean and the 80 % band of the futures."""
+    data = dated(frame).group_by("supplier", "month", maintain_order=True).agg(
+        *[pl.col(c).sum() / 1e3 for c in ("ordered", "delivered", "p10", "p90")]
+    )  # fmt: skip
+    columns = 3
+    x = time_axis(PHONE if width < NARROW else panel_width(width, columns))
+    both = ("ordered", "delivered")
+    lines = data.unpivot(on=list(both), index=["supplier", "month", "p10", "p90"], variable_name="what", value_name="n")
+    colour = alt.Color("what:N", title=None, scale=alt.Scale(domain=list(both), range=[PALETTE[6], PALETTE[2]]))
+    band = alt.Chart(lines).mark_area(opacity=0.2, color=PALETTE[2]).encode(x=x, y="p10:Q", y2="p90:Q")
+    line = alt.Chart(lines).mark_line(strokeWidth=2).encode(x=x, y=alt.Y("n:Q", title="thousand chips"), color=colour)
+    return panels(alt.layer(band, line, data=lines), lines, "supplier", width, 110, columns=columns)
 
 
 def stock(frame: pl.DataFrame, width: int) -> Any:
     """Draw the chips there by chip over time (mean of the scenarios), a panel a region."""
-    data = (
-        _months(frame)
-        .group_by("region", "chip", "month")
-        .agg(pl.col("chips").sum() / 1e3, pl.col("p10").sum() / 1e3, pl.col("p90").sum() / 1e3)
-    )
+    data = dated(frame).group_by("region", "chip", "month", maintain_order=True).agg(pl.col("chips").sum() / 1e3)
+    chips = sorted(data["chip"].unique().to_list())
     panel = (
         alt.Chart(data)
+        .transform_impute(impute="chips", key="month", value=0, groupby=["chip", "region"])
         .mark_area()
-        .encode(x=_time(), y=alt.Y("chips:Q", title="thousand chips"), color=alt.Color("chip:N", title=None))
+        .encode(x=time_axis(width), y=alt.Y("chips:Q", title="thousand chips"), color=coloured("chip", chips, width))
     )
-    return _panels(panel, data, "region", width, 170)
+    return panels(panel, data, "region", width, 170)
 
 
-def service(frame: pl.DataFrame, width: int) -> Any:
-    """Draw the demand on each service with its band, and what of it is served."""
-    data = _months(frame).with_columns(
-        (pl.col("demand_per_s") * pl.col("served")).alias("served_per_s"),
-        (pl.col("demand_per_s") * pl.col("served_p10")).alias("low"),
-        (pl.col("demand_per_s") * pl.col("served_p90")).alias("high"),
-        (pl.col("name") + " (" + pl.col("region") + ")").alias("service"),
+def capacity(frame: pl.DataFrame, width: int) -> Any:
+    """Draw each service's busy-hour demand with its 80 % band, over what every chip serves of it (mean)."""
+    data = dated(frame).with_columns((pl.col("name") + " (" + pl.col("region") + ")").alias("service"))
+    chips = sorted(c for c in data["chip"].unique().to_list() if c)
+    x = time_axis(PHONE if width < NARROW else panel_width(width, 2))
+    unit = alt.Axis(format="~s")
+    asked = alt.Chart(data).transform_filter("isValid(datum.demand_per_s)")
+    band = asked.mark_area(opacity=0.18, color=MUTED).encode(x=x, y="demand_p10:Q", y2="demand_p90:Q")
+    area = (
+        alt.Chart(data)
+        .transform_filter("isValid(datum.rate_per_s)")
+        .mark_area()
+        .encode(x=x, y=alt.Y("rate_per_s:Q", title="requests/s", axis=unit), color=coloured("chip", chips, width))
     )
-    lines = data.unpivot(
-        on=["demand_per_s", "served_per_s"], index=["service", "month"], variable_name="what", value_name="rate"
-    ).with_columns(pl.col("what").replace({"demand_per_s": "asked", "served_per_s": "served"}))
-    joined = lines.join(data.select("service", "month", "demand_p10", "demand_p90"), on=["service", "month"])
-    band = (
-        alt.Chart(joined)
-        .mark_area(opacity=0.15, color=PALETTE[0])
-        .encode(x=_time(3), y="demand_p10:Q", y2="demand_p90:Q")
-    )
-    line = (
-        alt.Chart(joined)
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=_time(3),
-            y=alt.Y("rate:Q", title="requests/s"),
-            color=alt.Color(
-                "what:N", title=None, scale=alt.Scale(domain=["asked", "served"], range=[PALETTE[0], PALETTE[2]])
-            ),
-        )
-    )
-    return _panels(alt.layer(band, line, data=joined), joined, "service", width, 110, columns=2)
+    line = asked.mark_line(color=INK, strokeWidth=1.6).encode(x=x, y=alt.Y("demand_per_s:Q", axis=unit))
+    return panels(alt.layer(area, band, line, data=data), data, "service", width, 130, columns=2)
+
+
+def joined_capacity(service: pl.DataFrame, served: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of both tables that ``capacity`` draws: demand by month, and what each chip serves of it."""
+    columns = ["service", "name", "region", "month", "demand_per_s", "demand_p10", "demand_p90"]
+    asked = service.select(columns).with_columns(pl.lit("").alias("chip"), pl.lit(None, pl.Float64).alias("rate_per_s"))
+    if not served.height:
+        return asked
+    empty = [pl.lit(None, pl.Float64).alias(c) for c in columns[4:]]
+    return pl.concat([asked, served.with_columns(*empty).select(asked.columns)])
 
 
 def money(frame: pl.DataFrame, width: int) -> Any:
     """Draw budget against what was committed before and what is planned, by pot and year."""
-    data = frame.select("pot", "year", "committed", "planned", "budget").with_columns(
-        pl.col("year").cast(pl.String), *[pl.col(c) / 1e9 for c in ("committed", "planned", "budget")]
+    columns = ("committed", "planned", "budget")
+    data = frame.select("pot", "year", *columns).with_columns(
+        pl.col("year").cast(pl.String), *[pl.col(c) / 1e9 for c in columns]
     )
     spent = data.unpivot(
         on=["committed", "planned"], index=["pot", "year", "budget"], variable_name="what", value_name="bn"
@@ -130,183 +165,22 @@ def money(frame: pl.DataFrame, width: int) -> Any:
         alt.Chart(spent)
         .mark_bar()
         .encode(
-            x=alt.X("year:N", title=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("bn:Q", title="USD bn"),
+            x=alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("bn:Q", title="USD bn", axis=alt.Axis(tickCount=4)),
             color=alt.Color(
                 "what:N", title=None, scale=alt.Scale(domain=["planned", "committed"], range=[PALETTE[0], PALETTE[6]])
             ),
         )
     )
-    mark = alt.Chart(spent).mark_tick(thickness=3, color=PALETTE[5]).encode(x="year:N", y="budget:Q")
-    return _panels(alt.layer(bars, mark, data=spent), spent, "pot", width, 150, columns=3)
+    mark = alt.Chart(spent).mark_tick(thickness=3, color=PALETTE[5]).encode(x="year:O", y="budget:Q")
+    return panels(alt.layer(bars, mark, data=spent), spent, "pot", width, 150, columns=3)
 
 
 def power(frame: pl.DataFrame, width: int) -> Any:
-    """Draw the power drawn at each site against what is there."""
-    data = _months(frame).with_columns((pl.col("power") + pl.col("built")).alias("there"))
-    area = alt.Chart(data).mark_area(opacity=0.6, color=PALETTE[0]).encode(x=_time(3), y=alt.Y("drawn:Q", title="MW"))
-    line = alt.Chart(data).mark_line(color=PALETTE[5], interpolate="step-after").encode(x=_time(3), y="there:Q")
-    return _panels(alt.layer(area, line, data=data), data, "site", width, 110, columns=2)
-
-
-def training(frame: pl.DataFrame, width: int) -> Any:
-    """Draw when each run starts and ends in each scenario; what is not done in the horizon is open-ended."""
-    data = numbered(frame).filter(pl.col("start") != "").with_columns(
-        pl.when(pl.col("finish") == "").then(pl.lit("not finished")).otherwise(pl.lit("finished")).alias("state"),
-        pl.col("start").str.to_date("%Y-%m"),
-        pl.coalesce(pl.col("finish").replace("", None), "horizon").str.to_date("%Y-%m"),
-    ).with_columns(pl.col("finish").dt.offset_by("1mo"))  # fmt: skip
-    bars = (
-        alt.Chart(data)
-        .mark_bar(height=8, cornerRadius=2)
-        .encode(
-            x=alt.X("start:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=6)),
-            x2="finish:T",
-            y=alt.Y("future:N", title=None, sort=None),
-            color=alt.Color(
-                "state:N",
-                title=None,
-                scale=alt.Scale(domain=["finished", "not finished"], range=[PALETTE[2], PALETTE[5]]),
-            ),
-            tooltip=[
-                "name",
-                "scenario",
-                alt.Tooltip("probability:Q", format=".0%"),
-                alt.Tooltip("done:Q", format=".0%"),
-            ],
-        )
-    )
-    return _panels(bars, data, "name", width, None)
-
-
-def scenarios(frame: pl.DataFrame, width: int) -> Any:
-    """Draw how the plan fares in each future: cost against the share of demand served, sized by probability."""
-    data = numbered(frame).with_columns(pl.col("cost") / 1e9)
-    x = alt.X("cost:Q", title="cost, USD bn", scale=alt.Scale(zero=False))
-    y = alt.Y("served:Q", title="demand served, by worth", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
-    dots = (
-        alt.Chart(data)
-        .mark_circle(opacity=0.85, color=PALETTE[0])
-        .encode(x=x, y=y, size=alt.Size("probability:Q", legend=None), tooltip=["scenario", "future"])
-    )
-    first = alt.Chart(data).mark_text(dx=10, dy=-8, fontSize=11, color=MUTED)
-    names = first.transform_calculate(n="split(datum.future, ',')[0]").encode(x=x, y=y, text="n:N")
-    return alt.layer(dots, names).properties(width=width, height=260)
-
-
-def regret(frame: pl.DataFrame, _width: int) -> Any:
-    """Draw the regret of the robust plan beside that of the plan made for the mean, by scenario."""
-    names = {"regret": "this plan", "regret_deterministic": "plan for the mean"}
-    frame = numbered(frame).select("future", "scenario", *names)
-    data = frame.unpivot(on=list(names), index=["future", "scenario"], variable_name="plan", value_name="musd")
-    data = data.drop_nulls("musd").with_columns(pl.col("plan").replace(names), pl.col("musd") / 1e6)
-    return (
-        alt.Chart(data)
-        .mark_point(filled=True, size=70)
-        .encode(
-            x=alt.X("musd:Q", title="regret, USD million"),
-            y=alt.Y("future:N", title=None, sort=None),
-            color=alt.Color("plan:N", title=None),
-        )
-    )
-
-
-def bindings(frame: pl.DataFrame, width: int) -> Any:
-    """Draw what one more unit of the twelve dearest limits is worth."""
-    data = frame.group_by("family", "subject", "per").agg(pl.col("worth").max(), pl.col("sentence").first())
-    data = (
-        data.sort("worth", descending=True)
-        .head(12)
-        .with_columns((pl.col("subject") + ", a " + pl.col("per")).alias("limit"), pl.col("worth") / 1e3)
-    )
-    return (
-        alt.Chart(data)
-        .mark_bar(color=PALETTE[0])
-        .encode(
-            x=alt.X("worth:Q", title="USD thousand for one more unit"),
-            y=alt.Y("limit:N", title=None, sort="-x", axis=alt.Axis(labelLimit=130 if width < 400 else 320)),
-            tooltip=["sentence", alt.Tooltip("worth:Q", format=",.1f")],
-        )
-    )
-
-
-def tornado(frame: pl.DataFrame, width: int) -> Any:
-    """Draw the cost of the plan at each end of an input, the widest first."""
-    data = frame.with_columns(
-        pl.min_horizontal("at_low", "at_high").alias("least") / 1e9,
-        pl.max_horizontal("at_low", "at_high").alias("most") / 1e9,
-    )
-    data = data.with_columns((pl.col("most") - pl.col("least")).alias("width")).sort("width", descending=True).head(30)
-    return (
-        alt.Chart(data)
-        .mark_bar(color=PALETTE[0])
-        .encode(
-            x=alt.X("least:Q", title="expected cost, USD bn", scale=alt.Scale(zero=False)),
-            x2="most:Q",
-            y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=130 if width < 400 else 300)),
-            tooltip=["name", "low", "high", "source"],
-        )
-    )
-
-
-_GROUP_COLOURS = {"restricted": PALETTE[5], "open": PALETTE[1], "conditional": PALETTE[4]}
-
-
-def legal_life(frame: pl.DataFrame, width: int) -> Any:
-    """Draw from when to when each chip is shut out, by what the ruling says; empty is free."""
-    data = frame.with_columns(
-        (pl.col("chip") + ", " + pl.col("site") + ", " + pl.col("act").str.split(":").list.first()).alias("row"),
-        pl.col("since").str.to_date("%Y-%m"),
-        pl.coalesce(pl.col("until").replace("", None), "horizon").str.to_date("%Y-%m"),
-    ).with_columns(pl.col("until").dt.offset_by("1mo"))
-    return (
-        alt.Chart(data)
-        .mark_bar(height=9)
-        .encode(
-            x=alt.X("since:T", title=None, axis=alt.Axis(format="%b %Y", tickCount=6)),
-            x2="until:T",
-            y=alt.Y("row:N", title=None, axis=alt.Axis(labelLimit=140 if width < 400 else 320)),
-            color=alt.Color(
-                "group:N", title=None, scale=alt.Scale(domain=list(_GROUP_COLOURS), range=list(_GROUP_COLOURS.values()))
-            ),
-            tooltip=["offer", "chip", "site", "act", "outcome", "rule", "citation"],
-        )
-    )
-
-
-def _panels(chart: Any, data: pl.DataFrame, by: str, width: int, height: int | None, *, columns: int = 1) -> Any:
-    """Return ``chart`` once for each value of ``by``, side by side where the width allows."""
-    values = data[by].unique(maintain_order=True).to_list()
-    columns = 1 if width < 400 else min(columns, len(values))
-    each = (width - 60 * (columns - 1)) // columns
-    size = {"width": each} if height is None else {"width": each, "height": height}
-    panels = [
-        chart.transform_filter(alt.FieldEqualPredicate(field=by, equal=v)).properties(
-            **size, title=alt.Title(str(v), fontSize=13, fontWeight="normal", color=MUTED)
-        )
-        for v in values
-    ]
-    return alt.concat(*panels, columns=columns, spacing=18)
-
-
-CHARTS: tuple[ChartOf, ...] = (
-    ChartOf("orders", "Orders by quarter", "orders", orders),
-    ChartOf("stock", "Chips there, mean of the futures", "stock", stock),
-    ChartOf("service", "Demand and what is served", "service", service),
-    ChartOf("training", "Training, by future", "training", training),
-    ChartOf("money", "Money by pot: the mark is the budget", "money", money),
-    ChartOf("power", "Power by site: the line is what is there", "power", power),
-    ChartOf("legal-life", "Screened out: when, and how firmly", "screened", legal_life),
-    ChartOf("bindings", "What one more unit is worth", "binding", bindings),
-    ChartOf("tornado", "Cost at either end of each input", "tornado", tornado),
-    ChartOf("scenarios", "How the plan fares in each future", "scenarios", scenarios),
-    ChartOf("regret", "Regret by future", "scenarios", regret),
-)
-
-
-def plan_chart(kind: ChartOf, tables: Tables, width: int) -> Any | None:
-    """Return the chart ``kind`` of a plan's ``tables`` at ``width`` pixels, or None where its table is empty."""
-    frame = tables.get(kind.table)
-    if frame is None or not frame.height:
-        return None
-    return themed(kind.draw(frame, width), width=width)
+    """Draw the power drawn at each site, its most over the futures, and what is there."""
+    data = dated(frame).with_columns((pl.col("power") + pl.col("built")).alias("there"))
+    x = time_axis(PHONE if width < NARROW else panel_width(width, 2))
+    most = alt.Chart(data).mark_area(opacity=0.25, color=PALETTE[0]).encode(x=x, y="drawn_most:Q")
+    area = alt.Chart(data).mark_area(opacity=0.6, color=PALETTE[0]).encode(x=x, y=alt.Y("drawn:Q", title="MW"))
+    line = alt.Chart(data).mark_line(color=PALETTE[5], interpolate="step-after").encode(x=x, y="there:Q")
+    return panels(alt.layer(most, area, line, data=data), data, "site", width, 110, columns=2)

@@ -20,6 +20,8 @@ def themed(chart: Any, *, width: int = 720, height: int | None = None) -> Any:
     font = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
     text = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
     size = {"width": width} if height is None else {"width": width, "height": height}
+    if isinstance(getattr(chart, "width", None), (int, float)):
+        size.pop("width")  # a chart that left room for its labels keeps its own
     if hasattr(chart, "properties") and not any(hasattr(chart, k) for k in ("hconcat", "vconcat", "concat", "spec")):
         chart = chart.properties(**size)
     return (
