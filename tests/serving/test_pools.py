@@ -152,9 +152,7 @@ def test_the_split_that_search_takes_is_the_one_that_simulation_finds() -> None:
     )
     good = {}
     for prefill in range(1, 8):
-        seen = simulate_pools(
-            *lanes, asked, scheduler=scheduler("vllm"), replicas=(prefill, 8 - prefill), link=link
-        )
+        seen = simulate_pools(*lanes, asked, scheduler=scheduler("vllm"), replicas=(prefill, 8 - prefill), link=link)
         good[prefill] = seen.goodput(ttft_s=2.0 * 3.0, tpot_s=0.05)
     assert good[best.prefill_copies] > 0.9 * max(good.values())
     assert min(good.values()) < 0.5 * max(good.values())  # so that the split matters

@@ -2,6 +2,7 @@
 
 from suanli.serving._adapters import Bank, bank_of, different, draw_adapters, hit_rate
 from suanli.serving._arrivals import Requests, arrivals, lengths, requests
+from suanli.serving._asked import count_of, limits_of, precision_of_weights, rate_of, read_mix
 from suanli.serving._balance import fullest
 from suanli.serving._burst import all_at_once
 from suanli.serving._capacity import Option, capacity_table, options
@@ -11,8 +12,11 @@ from suanli.serving._deploy import Deployment, Tables, cache_tokens, tabulate
 from suanli.serving._disagg import pools
 from suanli.serving._flags import launch_flags
 from suanli.serving._formats import Formats, formats_of
+from suanli.serving._held import held_share, run_option, sample
 from suanli.serving._layout import Layout, Memory, memory
 from suanli.serving._layouts import layouts_for
+from suanli.serving._mix import Part, Shared, check_peak, day_of, share
+from suanli.serving._other import other_options
 from suanli.serving._pairs import link_of
 from suanli.serving._protocols import Launch, Protocol, Task, launch, mlperf_task, protocol
 from suanli.serving._schedulers import Scheduler, framework_of, frameworks, scheduler
@@ -41,11 +45,13 @@ __all__ = [
     "Link",
     "Memory",
     "Option",
+    "Part",
     "Protocol",
     "Replay",
     "Requests",
     "Scaling",
     "Scheduler",
+    "Shared",
     "Steady",
     "Tables",
     "Task",
@@ -56,7 +62,10 @@ __all__ = [
     "bank_of",
     "cache_tokens",
     "capacity_table",
+    "check_peak",
     "closed_loop",
+    "count_of",
+    "day_of",
     "deploy",
     "different",
     "drafting",
@@ -68,25 +77,34 @@ __all__ = [
     "frameworks",
     "fullest",
     "habits_of",
+    "held_share",
     "hit_rate",
     "lanes_of",
     "launch",
     "launch_flags",
     "layouts_for",
     "lengths",
+    "limits_of",
     "link_of",
     "load_curve",
     "memory",
     "mlperf_task",
     "most_within",
     "options",
+    "other_options",
     "pareto",
     "pools",
+    "precision_of_weights",
     "protocol",
+    "rate_of",
+    "read_mix",
     "read_trace",
     "requests",
+    "run_option",
+    "sample",
     "scheduler",
     "search",
+    "share",
     "sigma",
     "simulate",
     "simulate_pools",

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from suanli.errors import SuanliError
 from suanli.kinds import Chip, Model, Service
 from suanli.quantities import GIB
+from suanli.serving._adapters import HOST_LINK
 from suanli.serving._capacity import Option
 from suanli.serving._formats import formats_of
 from suanli.serving._layout import Layout
 from suanli.serving._layouts import domain
+from suanli.serving._steady import GRID, Lanes
 
 Array = NDArray[np.float64]
 Rule = Callable[[Service, Chip, int], tuple[float, float, str]]
@@ -21,11 +23,12 @@ Rule = Callable[[Service, Chip, int], tuple[float, float, str]]
 _AROUND = (
     1.12  # time of text encoder and picture decoder beside the denoiser: a tenth to an eighth in published profiles
 )
-_HOST_LINK = 50e9  # B/s a chip reads rows of its host's memory: a PCIe 5.0 x16 link, less its protocol
 _HOT = 0.35  # exponent: a share f of the rows, hottest first, takes f**_HOT of the lookups (Zipf-like access)
 _SHARE = 0.9  # of the memory is the engine's
 _SIGMA = 0.45  # log-standard deviation; no served runs of these kinds are among the measurements
 _REQUESTS = tuple(2**k for k in range(13))
+_MOST = 4_194_304  # items of a batch
+_P99 = 2.6  # of a batch's time: a request waits for the batch before its own, and bursts lengthen the tail
 
 
 def other_options(services: Sequence[Service], chips: Sequence[Chip], *, max_chips: int = 16) -> list[Option]:
@@ -117,6 +120,15 @@ def _recommender(service: Service, chip: Chip, tp: int) -> tuple[float, float, s
     Embedding tables spread over ``tp`` chips; rows that don't fit lie in host memory and are read over the host
     link, the coldest first.
     """
+    missed, reason = _missed(service, chip, tp)
+    if reason:
+        return float("nan"), float("nan"), reason
+    batch, spent = _best_batch(service, chip, tp, missed)
+    return batch / spent, _P99 * spent, ""
+
+
+def _missed(service: Service, chip: Chip, tp: int) -> tuple[float, str]:
+    """Return (share of lookups that go to host memory, why it does not fit)."""
     from suanli.workloads import format_bytes, parameters
 
     model, table = service.model, service.model.recommender
@@ -125,19 +137,60 @@ def _recommender(service: Service, chip: Chip, tp: int) -> tuple[float, float, s
     dense = max(0.0, parameters(model).total - float(table.rows) * table.dim) * 2.0
     room = (chip.memory_bytes or 0.0) * _SHARE - dense
     if room <= 0:
-        return float("nan"), float("nan"), f"does not fit: dense layers take {dense / GIB:.1f} GiB a chip"
+        return 1.0, f"does not fit: dense layers take {dense / GIB:.1f} GiB a chip"
     near = min(1.0, room * tp / tables)
-    missed = 1.0 - near**_HOT if near < 1.0 else 0.0
+    return (1.0 - near**_HOT if near < 1.0 else 0.0), ""
+
+
+def _batch_seconds(service: Service, chip: Chip, tp: int, missed: float, requests: int) -> float:
+    """Return the time of a batch of ``requests`` of a recommender (s), NaN where a batch is too large to run."""
+    from suanli.workloads import format_bytes
+
+    model, table = service.model, service.model.recommender
+    assert table is not None
     items = max(1, int(service.input_tokens))
-    best = (0.0, float("inf"))
-    for requests in _REQUESTS:
-        batch, length = (requests, items) if model.architecture == "hstu" else (requests * items, 1)
-        if batch * length > 4_194_304:
+    batch, length = (requests, items) if model.architecture == "hstu" else (requests * items, 1)
+    if batch * length > _MOST:
+        return float("nan")
+    read = batch * length * table.lookups * table.dim * format_bytes(model.weight_format)
+    spent = _seconds(chip, model, service.precision, batch=batch, length=length, tp=tp)
+    return spent + read * missed / (HOST_LINK * tp)
+
+
+def _best_batch(service: Service, chip: Chip, tp: int, missed: float) -> tuple[int, float]:
+    """Return (requests, s) of the batch with the greatest rate whose p99 is within the limit."""
+    best = (1, _batch_seconds(service, chip, tp, missed, 1))
+    for requests in _REQUESTS[1:]:
+        spent = _batch_seconds(service, chip, tp, missed, requests)
+        if not spent < np.inf:
             break
-        read = batch * length * table.lookups * table.dim * format_bytes(model.weight_format)
-        spent = _seconds(chip, model, service.precision, batch=batch, length=length, tp=tp)
-        spent += read * missed / (_HOST_LINK * tp)
-        p99 = 2.0 * spent * 1.3  # a request waits for the batch before its own; bursts lengthen the tail
-        if best[0] == 0.0 or (requests / spent > best[0] and (service.latency_s is None or p99 <= service.latency_s)):
-            best = (requests / spent, p99)
-    return best[0], best[1], ""
+        within = service.latency_s is None or _P99 * spent <= service.latency_s
+        if within and requests / spent > best[0] / best[1]:
+            best = (requests, spent)
+    return best
+
+
+def other_lane(service: Service, chip: Chip, tp: int) -> Lanes:
+    """Return the lane of one copy of a service without tokens, for simulation: a request counts as one token.
+
+    Pictures are made one at a time; a recommender takes up to its best batch in a step.
+    """
+    most, times = 1, GRID * _diffusion(service, chip, tp)[1] if service.model.architecture == "dit" else GRID
+    if service.model.architecture != "dit":
+        missed, _ = _missed(service, chip, tp)
+        most, _ = _best_batch(service, chip, tp, missed)
+        known = [_batch_seconds(service, chip, tp, missed, int(n)) for n in GRID if n <= most]
+        times = np.array([known[k] if k < len(known) else known[-1] * n / most for k, n in enumerate(GRID)])
+    zero, one = np.zeros(1), np.ones(1)
+    return Lanes(
+        linear=times[None, :],
+        **dict.fromkeys(("host_s", "kv_s", "sequence_s", "prompt_s", "cross_s"), zero),
+        seats=one * 2.0 * most,
+        capacity=one * 1e15,
+        budget=one * most,
+        mixes=np.array([False]),
+        reserves=np.array([False]),
+        ranks=one,
+        verify=one,
+        accepted=one,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,7 @@ def simulate(
     scaling: Scaling | None = None,
     filled: bool = False,
     bank: Bank | None = None,
+    schedule: Sequence[tuple[float, int]] = (),
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
@@ -101,12 +103,15 @@ def simulate(
     ``routing`` is round_robin, least_loaded or cache_aware; ``clients`` > 0 makes a closed loop of so many a replica
     (arrival times are then ignored); ``accepted`` is the mean number of tokens a decode step yields (speculative
     decoding); ``filled`` marks a decode pool whose caches arrive filled (``simulate_pools`` couples it to the other);
-    ``bank`` is what the adapters of ``requests`` cost. ``progress`` is told (done, all).
+    ``bank`` is what the adapters of ``requests`` cost; ``schedule`` gives the replicas that take requests from a time
+    on, in order of time. ``progress`` is told (done, all).
     Raises InputError for a bad option and InfeasibleError where a request can never fit the cache.
     """
     from suanli.serving import _engine
 
     _check(lanes, requests, scheduler, replicas, accepted)
+    if any(not 1 <= up <= replicas for _, up in schedule):
+        raise InputError(f"schedule: between 1 and {replicas} replicas take requests at any time")
     load = load_of(requests, accepted, seed, closed=clients > 0)
     policy = policy_of(lanes, scheduler, requests, replicas, routing=routing, clients=clients, scaling=scaling)
     policy = policy._replace(has_prompt=not filled, slots=_slots(bank, requests, filled))
@@ -118,8 +123,9 @@ def simulate(
         state.counters[_engine.NEXT] = first
         _engine.run_slice(state, costs, policy, load, 0, first)
     else:
-        for lo in range(0, n, SLICE):
-            hi = min(n, lo + SLICE)
+        for lo, hi, up in _slices(load.of["arrival"], schedule):
+            if up is not None:
+                _set_active(state, up, float(load.of["arrival"][lo]) if lo < n else 0.0)
             _engine.run_slice(state, costs, policy, load, lo, hi)
             if progress is not None:
                 progress(hi, n)
@@ -127,6 +133,22 @@ def simulate(
     if filled:
         state.of["first_token"] = load.of["arrival"]
     return replay_of(state, load, requests, replicas)
+
+
+def _slices(arrival: Array, schedule: Sequence[tuple[float, int]]) -> list[tuple[int, int, int | None]]:
+    """Return (first, last, replicas from then on or None) of the parts of a load between reports and changes."""
+    n = len(arrival)
+    changes = {int(np.searchsorted(arrival, time)): up for time, up in schedule}
+    edges = sorted({*range(0, n, SLICE), *(k for k in changes if k < n), n})
+    return [(lo, hi, changes.get(lo)) for lo, hi in itertools.pairwise(edges)]
+
+
+def _set_active(state: State, up: int, now: float) -> None:
+    """Let the first ``up`` replicas take requests from ``now`` on; others finish what they have."""
+    number = np.arange(state.on.size)
+    fresh = (number < up) & (state.on["active"] == 0)
+    state.on["clock"][fresh] = np.maximum(state.on["clock"][fresh], now)
+    state.on["active"] = number < up
 
 
 def _check(lanes: Lanes, requests: Requests, scheduler: Scheduler, replicas: int, accepted: float) -> None:
