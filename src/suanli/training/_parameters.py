@@ -154,6 +154,7 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
         tp=column(v["tp"] * young),
         pp=column(v["pp"]),
         dp=column(v["dp"] * young),
+        piece=column(v["piece"] * young),
         ep=column(v["ep"] * young),
         cp=column(v["cp"] * young),
         tp_hidden=column(v["tp_hidden"]),

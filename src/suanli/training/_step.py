@@ -57,10 +57,10 @@ class Rates:
     element-wise traffic, ``passes_back`` their backward over forward, ``route`` those that sort tokens by expert;
     ``uneven`` the fullest expert's share over the mean; ``launch`` is s a host operation, ``launch_back`` a backward
     pass's host time over its forward pass's, ``misaligned`` the head's products with odd row lengths over aligned ones,
-    ``hop`` s a step of a ring; ``tp``, ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives (``tp`` also data-parallel
-    ones inside a domain); ``tp_hidden``, ``ep_hidden`` and ``dp_hidden`` are the shares that overlap hides;
-    ``contention`` slows compute for each hidden second; ``straggler`` is the growth a doubling of chips beyond 8;
-    ``fixed`` is s a step; ``overall`` multiplies the whole.
+    ``hop`` s a step of a ring; ``tp``, ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives (``tp`` also
+    data-parallel ones inside a domain, ``piece`` those of ZeRO-3 across domains); ``tp_hidden``, ``ep_hidden`` and
+    ``dp_hidden`` are the shares that overlap hides; ``contention`` slows compute for each hidden second; ``straggler``
+    is the growth a doubling of chips beyond 8; ``fixed`` is s a step; ``overall`` multiplies the whole.
     """
 
     product: Array
@@ -79,6 +79,7 @@ class Rates:
     tp: Array
     pp: Array
     dp: Array
+    piece: Array
     ep: Array
     cp: Array
     tp_hidden: Array
@@ -219,7 +220,8 @@ def data_parallel(s: Strategies, t: Traffic, r: Rates, *, forward: Array, backwa
     whole = s.sharding == 3
     none = s.sharding == 0
     rate = np.where(t.dp_across > 0, r.dp, r.tp)
-    pieces = rate * (2.0 * t.piece_gather + t.piece_reduce) + 3.0 * r.hop * t.ring_steps
+    layered = np.where(t.dp_across > 0, r.piece, r.tp)
+    pieces = layered * (2.0 * t.piece_gather + t.piece_reduce) + 3.0 * r.hop * t.ring_steps
     total = np.where(whole, n_micro * pieces, rate * (t.dp_reduce + np.where(none, t.dp_extra, t.dp_gather)))
     window = np.where(whole, n_micro * (forward + backward), backward + np.where(none, 0.0, forward))
     total = total + r.dp * t.replicate
