@@ -39,8 +39,9 @@ def test_a_plan_is_written_whole_and_told(capsys: pytest.CaptureFixture[str], tm
         main(["plan", SMALL, "--out", str(tmp_path / "out"), "--fresh", "4", "--json", str(tmp_path / "all.json")])
     assert stop.value.code == 0
     told = capsys.readouterr().out
-    for part in ("A small case", "Orders by quarter", "What binds", "Over ", "fresh futures"):
+    for part in ("A small case", "Chips to order", "What binds", "Over ", "fresh futures"):
         assert part in told
+    assert len(told.splitlines()) <= 40  # one screen
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all.json", "out"]
     assert (tmp_path / "out" / "report.html").stat().st_size > 1000
     body = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from suanli.cli.common import table
 from suanli.quantities import show, show_money
 
 Body = Mapping[str, Any]
+TOKENS = "USD per million"
 
 
 def summary(body: Body, *, full: bool = False) -> Iterator[Any]:
@@ -25,21 +26,28 @@ def summary(body: Body, *, full: bool = False) -> Iterator[Any]:
     yield from _rules(body)
     if any(plan["runs"] for plan in body["plans"].values()):
         yield _runs(body)
-    yield from _estimates(body)
+    yield from _estimates(body, full=full)
     if full:
         yield _money(main, int(_view(body)["orders_from"][:4]))
-    yield _unit_costs(body, most=None if full else 6)
+    if any(row["unit"].startswith(TOKENS) for row in body["unit_costs"]):
+        yield _unit_costs(body, most=None if full else 4)
     if body["screened"]:
-        yield _screened(body, most=None if full else 7)
-    yield _binding(main, most=None if full else 3)
+        yield _screened(body, most=None if full else 4)
+    if main["binding"]:
+        yield _binding(main, most=None if full else 3)
     yield _futures(body, main) if full else Text(_range(body, main))
     if full:
         yield from _near_optimal(body)
     if body.get("tornado"):
-        yield _tornado(body)
+        yield _tornado(body, most=30 if full else 5)
     if body.get("lots"):
         yield Text(_lots(body))
     yield Text(_worth(body))
+
+
+def _cut(text: str, most: int) -> str:
+    """Return ``text`` in at most ``most`` letters."""
+    return text if len(text) <= most else text[: most - 1].rstrip(" ,") + "…"
 
 
 def _near_optimal(body: Body) -> Iterator[Any]:
@@ -49,19 +57,20 @@ def _near_optimal(body: Body) -> Iterator[Any]:
 
 
 def _orders(body: Body, main: Body) -> Table:
+    """Return what to order by quarter in the first year, by year after it; chips, and MW of what is built."""
     quarters = sorted({o["quarter"] for o in main["orders"]} | {w["quarter"] for w in main["works"]})
     years = sorted({q[:4] for q in quarters})
-    shown = [q for q in quarters if q[:4] in years[:2]] + list(years[2:])
+    shown = [q for q in quarters if q[:4] == years[0]] + list(years[1:])
     rows: dict[str, dict[str, float]] = {}
     for order in main["orders"]:
         name = {"buy": "order", "lease": "lease", "build": "make"}[order["way"]] + " " + order["offer"]
         _add(rows, name, order["quarter"], shown, order["chips"])
     for work in main["works"]:
-        unit = " (MW)" if work["unit"] == "MW" else ""
-        _add(rows, f"build {work['what']}{unit}", work["quarter"], shown, work["amount"])
-    title = f"Orders by quarter, {_view(body)['title']}, budget {body['main']['variant']} (chips ordered)"
+        unit = ", MW" if work["unit"] == "MW" else ""
+        _add(rows, f"build {_cut(work['what'], 46)}{unit}", work["quarter"], shown, work["amount"])
+    title = f"Chips to order, {_view(body)['title']}, {body['main']['variant']}"
     cells = [[name, *[f"{v[q]:,.0f}" if v.get(q, 0) >= 0.5 else "" for q in shown]] for name, v in rows.items()]
-    return table(title, ["", *shown], cells, right=shown)
+    return table(None, [title, *shown], cells, right=shown)
 
 
 def _add(rows: dict[str, dict[str, float]], name: str, quarter: str, shown: list[str], value: float) -> None:
@@ -76,22 +85,19 @@ def _view(body: Body) -> Body:
 
 def _plans(body: Body) -> Table:
     rows = []
+    shares = any(plan["shares"] for plan in body["plans"].values())
     for key, plan in body["plans"].items():
         view, variant = key.split("/")
         cost, served = plan["cost"], plan["served"]
-        gaps = [f"{s['year']}: {_share(s['reached'])}" for s in plan["shares"]]
-        rows.append(
-            [
-                view, variant, show(served["share"], "%"), f"{show(served['p10'], '%')} to {show(served['p90'], '%')}",
-                show_money(cost["usd"], "USD"), ", ".join(gaps),
-            ]
-        )  # fmt: skip
-    return table(
-        "What each budget and each state of the rules means",
-        ("known", "budget", "served", "p10 to p90", "expected cost", "domestic share"),
-        rows,
-        right=("served", "expected cost"),
-    )
+        gaps = ", ".join(f"{s['year']} {_share(s['reached'])}" for s in plan["shares"])
+        row = [
+            f"{view}, {variant}", show(served["share"], "%"),
+            f"{show(served['p10'], '%')} to {show(served['p90'], '%')}",
+            show_money(cost["usd"], "USD"), f"{show_money(cost['p10'], 'USD')} to {show_money(cost['p90'], 'USD')}",
+        ]  # fmt: skip
+        rows.append([*row, gaps] if shares else row)
+    columns = ["As known, and budget", "served", "p10 to p90", "expected cost", "p10 to p90 "]
+    return table(None, [*columns, "share reached"] if shares else columns, rows, right=columns[1:])
 
 
 def _rules(body: Body) -> Iterator[Any]:
@@ -103,8 +109,8 @@ def _rules(body: Body) -> Iterator[Any]:
         points = 100.0 * (later["served"]["share"] - first["served"]["share"])
         more = later["cost"]["usd"] - first["cost"]["usd"]
         yield Text(
-            f"{view['title'].capitalize()}: {points:+.1f} points of demand served, {show_money(more, 'USD')} of cost "
-            f"(unserved demand included)."
+            f"{view['title'].capitalize()}: {points:+.1f} points of demand served, "
+            f"{'+' if more >= 0 else '-'}{show_money(abs(more), 'USD')} of cost."
         )
 
 
@@ -119,11 +125,11 @@ def _runs(body: Body) -> Table:
         for run in body["plans"][f"{view['id']}/{body['main']['variant']}"]["runs"]:
             told = "no chip may train it"
             if run["loss"] is not None:
-                told = f"{run['finish'] or 'late'}, {run['odds']:.0%} by {run['deadline']}, loss {run['loss']:.2f}"
+                told = f"{run['finish'] or 'late'}, {run['odds']:.0%}, {run['loss']:.2f}"
                 told += f" ({run['loss_p10']:.2f}-{run['loss_p90']:.2f})"
-            names.setdefault(run["name"], []).append(told)
-    title = "Training: done in (median), odds of the deadline, expected loss in nats a token"
-    return table(title, ("run", *[v["id"] for v in body["views"]]), [[name, *told] for name, told in names.items()])
+            names.setdefault(f"{_cut(run['name'], 42)} by {run['deadline']}", []).append(told)
+    title = "Training: median end, odds, loss in nats a token"
+    return table(None, (title, *[v["id"] for v in body["views"]]), [[name, *told] for name, told in names.items()])
 
 
 def _money(main: Body, since: int) -> Table:
@@ -148,7 +154,7 @@ def _unit_costs(body: Body, *, most: int | None) -> Table:
     cheapest: dict[str, float] = {}
     services: list[str] = []
     for row in body["unit_costs"]:
-        if not row["unit"].startswith("USD per million"):
+        if not row["unit"].startswith(TOKENS):
             continue
         if row["service"] not in services:
             services.append(row["service"])
@@ -158,10 +164,10 @@ def _unit_costs(body: Body, *, most: int | None) -> Table:
     ranked = sorted(chips, key=lambda n: cheapest[n])
     rows = [[name, *[chips[name].get(s, "") for s in services]] for name in ranked[:most]]
     left = "" if len(rows) == len(ranked) else f", cheapest {len(rows)} of {len(ranked)}"
-    return table(f"USD per million output tokens (80 % interval){left}", ["chip", *services], rows, right=services)
+    return table(None, [f"{TOKENS} output tokens{left}", *services], rows, right=services)
 
 
-def _estimates(body: Body) -> Iterator[Any]:
+def _estimates(body: Body, *, full: bool) -> Iterator[Any]:
     for e in body["estimates"]:
         if e["rebuilt"] is None:
             continue
@@ -172,9 +178,10 @@ def _estimates(body: Body) -> Iterator[Any]:
         )
         rows = [
             [s["input"], _end(s["low"]), _end(s["high"]), f"{s['at_low']:,.0f}", f"{s['at_high']:,.0f}"]
-            for s in e["swings"]
+            for s in e["swings"][: None if full else 4]
         ]
-        yield table("What carries it", ("input", "low", "high", "chips at low", "chips at high"), rows)
+        columns = ("low", "high", "chips at low", "chips at high")
+        yield table(None, ("What carries it", *columns), rows, right=columns)
 
 
 def _end(value: float | None) -> str:
@@ -194,9 +201,9 @@ def _screened(body: Body, *, most: int | None) -> Table:
         where = sorted({key.split(" ")[1] for key in views})
         named = "" if len(where) == len(body["views"]) else f" ({', '.join(where)})"
         rows.append([", ".join(offers), outcome, rule, ", ".join(since) + named])
-    left = "" if most is None or len(rows) <= most else f"; {len(rows) - most} more in the report"
-    title = f"Screened out (restricted or open: never in a plan){left}"
-    return table(title, ("offers", "ruling", "rule", "from"), rows[:most])
+    left = "" if most is None or len(rows) <= most else f" ({len(rows) - most} more in the report)"
+    shown = [[_cut(r[0], 44), *r[1:]] for r in rows] if most is not None else rows
+    return table(None, (f"Shut out by rules{left}", "ruling", "rule", "from"), shown[:most])
 
 
 def _binding(main: Body, *, most: int | None) -> Table:
@@ -204,8 +211,12 @@ def _binding(main: Body, *, most: int | None) -> Table:
     for b in main["binding"]:
         if b["worth"] > best.get(b["family"], {"worth": 0.0})["worth"]:
             best[b["family"]] = b
-    rows = [[b["sentence"], f"{show_money(b['worth'], 'USD')} / {b['per']}"] for b in list(best.values())[:most]]
-    return table("What binds most, by kind, and what one more unit saves", ("limit", "worth"), rows, right=("worth",))
+    told = list(best.values())[:most]
+    rows = [
+        [_cut(b["sentence"], 84) if most else b["sentence"], f"{show_money(b['worth'], 'USD')} / {b['per']}"]
+        for b in told
+    ]
+    return table(None, ("What binds most, by kind", "one more saves"), rows, right=("one more saves",))
 
 
 def _range(body: Body, main: Body) -> str:
@@ -215,8 +226,8 @@ def _range(body: Body, main: Body) -> str:
     worst, best = max(every, key=lambda s: float(s["cost"])), min(every, key=lambda s: float(s["cost"]))
     return (
         f"Over {w['kept']} futures (of {w['joint']} joint ones): served {show(served[0], '%')} to "
-        f"{show(served[-1], '%')}; cost from {show_money(best['cost'], 'USD')} "
-        f"({_short(best['scenario'])}) to {show_money(worst['cost'], 'USD')} ({_short(worst['scenario'])})."
+        f"{show(served[-1], '%')}; cost {show_money(best['cost'], 'USD')} to {show_money(worst['cost'], 'USD')}, where "
+        + _short(worst["scenario"], 120)
     )
 
 
@@ -243,20 +254,18 @@ def _lots(body: Body) -> str:
     )
 
 
-def _tornado(body: Body) -> Table:
+def _tornado(body: Body, *, most: int) -> Table:
     rows = [
         [s["name"], f"{s['low']:,.6g}", f"{s['high']:,.6g}", show_money(s["at_low"], "USD"),
          show_money(s["at_high"], "USD")]
-        for s in body["tornado"][:12]
+        for s in body["tornado"][:most]
     ]  # fmt: skip
     numbers = ("low", "high", "cost at low", "cost at high")
-    return table("One input at a time, planned anew", ("input", *numbers), rows, right=numbers)
+    return table(None, ("One input at a time, planned anew", *numbers), rows, right=numbers)
 
 
-def _short(name: str) -> str:
-    parts = [p.split(": ", 1)[-1] for p in name.split("; ")]
-    text = "; ".join(parts)
-    return text if len(text) <= 110 else text[:107] + "..."
+def _short(name: str, most: int = 110) -> str:
+    return _cut("; ".join(p.split(": ", 1)[-1] for p in name.split("; ")), most)
 
 
 def _worth(body: Body) -> str:
