@@ -5,7 +5,8 @@ from suanli.training._eras import Era, era, era_for, eras
 from suanli.training._evaluate import Prepared, memory_of, parts_of, prepare, step_time, total_memory
 from suanli.training._facts import Facts, facts, model_flop, stack, total_weights
 from suanli.training._feed import Feed, feed_of, load_time, waiting
-from suanli.training._flags import FlagFile, megatron_flags, mindspeed_flags, read_flags, torchtitan_options
+from suanli.training._flag_file import FlagFile, read_flags
+from suanli.training._flags import megatron_flags, mindspeed_flags, torchtitan_options
 from suanli.training._goodput import Goodput, daly_interval, goodput, operations
 from suanli.training._memory import Memory
 from suanli.training._mixed import Mixed, mixed
