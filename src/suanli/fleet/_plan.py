@@ -12,12 +12,13 @@ from pathlib import Path
 from suanli.errors import InputError
 from suanli.fleet._build import as_known, grid_of, shares_of
 from suanli.fleet._case import Case
+from suanli.fleet._effects import importance
 from suanli.fleet._engines import Tables, bills_of, rates_of, run_tokens, tables_of
 from suanli.fleet._figure import month_of, ordinal
 from suanli.fleet._frozen import NOTHING, Frozen
 from suanli.fleet._grid import Bills, Grid, Rates
 from suanli.fleet._lines import Line, lines_of, month_list
-from suanli.fleet._scenarios import Futures, fresh, reduced
+from suanli.fleet._scenarios import Futures, fresh, one_by_one, reduced
 from suanli.fleet._schema import CaseSpec, Variant, View
 from suanli.fleet._screening import Screening, screening
 from suanli.fleet._solve import (
@@ -185,6 +186,7 @@ def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options, *, wit
         known, view, lines, bills=bills, arrive=ruled.arrive, run=ruled.run, tokens=run_tokens(known),
         frozen=options.frozen,
     )  # fmt: skip
+    rates, shares = rates_of(known, probe.pools, tables), shares_of(known, lines, probe.years)
     return Outlook(
         view=view,
         spec=known,
@@ -192,12 +194,23 @@ def outlook(spec: CaseSpec, view: View, tables: Tables, options: Options, *, wit
         left_out=left_out,
         screening=ruled,
         bills=bills,
-        rates=rates_of(known, probe.pools, tables),
-        futures=reduced(known, view, lines, months, n=n, live=live_lines(probe)),
-        shares=shares_of(known, lines, probe.years),
+        rates=rates,
+        futures=_kept(known, view, probe, rates, shares, n),
+        shares=shares,
         plans={},
         frozen=options.frozen,
     )
+
+
+def _kept(spec: CaseSpec, view: View, grid: Grid, rates: Rates, shares: tuple[Shares, ...], n: int) -> Futures:
+    """Return the futures that the plan is made on, balanced between the risks that matter to a plain plan."""
+    live, months = live_lines(grid), grid.months
+    plain = reduced(spec, view, grid.lines, months, n=n, live=live)
+    if plain.joint <= n:
+        return plain
+    single, odds = one_by_one(spec, view, grid.lines, months, live)
+    parts = importance(grid, rates, shares, futures=plain, single=single, odds=odds)
+    return reduced(spec, view, grid.lines, months, n=n, live=live, importance=parts)
 
 
 def live_lines(grid: Grid) -> list[bool]:

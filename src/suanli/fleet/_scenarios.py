@@ -1,24 +1,24 @@
-"""Joint futures: outcomes of the case's risks, their probabilities, their reduction, and fresh draws for the test."""
+"""Joint futures: a few that stand for all, fresh draws for the test, and the one that happened."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import InputError
-from suanli.fleet._figure import ordinal
+from suanli.fleet._figure import month_of, ordinal
 from suanli.fleet._lines import Line
+from suanli.fleet._reduction import balanced
+from suanli.fleet._risks import Space, space_of
 from suanli.fleet._schema import CaseSpec, Effect, Factor, Outcome, View
-from suanli.fleet._schema_offers import Build
 
 Array = NDArray[np.float64]
-MOST_JOINT = 1024
+Ints = NDArray[np.int64]
+GROUPS = 8
+"""Latin hypercubes that a test on fresh futures is drawn in: their means tell how sure the test is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,133 +27,28 @@ class Futures:
 
     ``delivered`` [S, J] share of what the curve promises; ``slip`` [S, J] months; ``open`` [S, J, T] deliveries and
     orders possible; ``usable`` [S, J, T] use possible; ``price`` [S, J, T] and ``demand`` [S, W, T] factors.
+    ``picks`` [S, F] are the outcomes of the ``risks``; ``error`` the distance to all ``joint`` futures, relative to
+    that of a single one; ``group`` [S] the Latin hypercube that a fresh future belongs to.
     """
 
     names: tuple[str, ...]
     probability: Array
     delivered: Array
-    slip: NDArray[np.int64]
+    slip: Ints
     open: NDArray[np.bool_]
     usable: NDArray[np.bool_]
     price: Array
     demand: Array
     error: float = 0.0
     joint: int = 0
+    risks: tuple[str, ...] = ()
+    picks: Ints = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+    group: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def n(self) -> int:
         """Number of scenarios."""
         return len(self.names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Space:
-    factors: tuple[Factor, ...]
-    odds: tuple[Array, ...]
-
-
-def outcome_probabilities(factor: Factor, start: str, known_to: dt.date | None = None) -> Array:
-    """Return the probabilities of a factor's outcomes, seen from month ``start``.
-
-    A window takes the chance that the change falls into it and not before; an outcome without probability takes the
-    rest. Raises InputError where they exceed one.
-    """
-    out = np.full(len(factor.outcomes), np.nan)
-    last = max((ordinal(o.window[1]) for o in factor.outcomes if o.window), default=ordinal(start))
-    first = first_change(factor, last + 1 - ordinal(start), known_to)
-    for i, outcome in enumerate(factor.outcomes):
-        if outcome.window is not None:
-            a = max(0, ordinal(outcome.window[0]) - ordinal(start))
-            b = max(a, ordinal(outcome.window[1]) + 1 - ordinal(start))
-            out[i] = float(first[a:b].sum())
-        elif outcome.probability is not None:
-            out[i] = outcome.probability.si
-    rest = 1.0 - float(np.nansum(out))
-    if rest < -1e-9:
-        raise InputError(f"factors: probabilities of '{factor.id}' exceed one by {-rest:.3g}")
-    out[np.isnan(out)] = max(0.0, rest)
-    shares: Array = out / out.sum()
-    return shares
-
-
-def first_change(factor: Factor, months: int, known_to: dt.date | None = None) -> Array:
-    """Return the chance that a relevant change falls first into each of the next ``months``.
-
-    Counted rules make a steady chance h: exp(-h t) - exp(-h (t + 1)). A jurisdiction's process is a chain of calm and
-    active months whose rules begin at their fitted rates: a month brings a relevant change with the chance
-    (1 - exp(-rate)) x relevance of its state. The history ends on the hazard's day or on ``known_to``.
-    """
-    hazard, months = factor.hazard, max(months, 0)
-    if hazard is None:
-        return np.zeros(months)
-    until = min(hazard.until, known_to) if known_to is not None else hazard.until
-    if hazard.jurisdiction is None:
-        h = hazard_rate(factor)
-        return np.asarray(np.exp(-h * np.arange(months)) - np.exp(-h * np.arange(1, months + 1)))
-    from suanli.controls import history, load_rulebook, regimes
-
-    past = [c for c in history(hazard.jurisdiction) if c.day < until.isoformat()]
-    if len(past) < 2:  # too few to fit: a steady chance, half a change added so that none is never certain
-        counted = (until - dt.date.fromisoformat(load_rulebook().first_day)).days / 30.4375
-        h = (len(past) + 0.5) / counted * hazard.relevant.si
-        return np.asarray(np.exp(-h * np.arange(months)) - np.exp(-h * np.arange(1, months + 1)))
-    process = regimes((hazard.jurisdiction,), until=until.isoformat())[0]
-    hit = (1.0 - np.exp(-process.rate)) * hazard.relevant.si
-    state = np.array([1.0 - process.active[-1], process.active[-1]])
-    out = np.zeros(months)
-    for t in range(months):
-        state = state @ process.move
-        out[t] = float(state @ hit)
-        state = state * (1.0 - hit)
-    return out
-
-
-def hazard_rate(factor: Factor) -> float:
-    """Return the monthly chance of a relevant change: dated changes over the months counted, times their relevance."""
-    if factor.hazard is None or factor.hazard.since is None:
-        return 0.0
-    months = (factor.hazard.until - factor.hazard.since).days / 30.4375
-    return len(factor.hazard.rules) / months * factor.hazard.relevant.si
-
-
-def build_factor(build: Build) -> Factor:
-    """Return the risk that a chip project carries: all stages at the first try, one repeated, or none."""
-    odds = [s.odds.si for s in build.stages]
-    clean = math.prod(odds)
-    late = min(1.0 - clean, sum((1 - o) * build.odds_second.si * clean / o for o in odds if o > 0))
-    slip = max((s.retry_months for s in build.stages), default=0)
-    source = build.stages[0].odds.source
-    offers = [build.id]
-    return Factor.model_validate(
-        {
-            "id": f"project:{build.id}",
-            "sentence": f"{build.name}: every stage at the first try, one repeated, or the project fails.",
-            "outcomes": [
-                {"id": "clean", "title": "all stages at the first try", "probability": _given(clean, source)},
-                {
-                    "id": "repeat",
-                    "title": f"one stage repeated, {slip} months late",
-                    "probability": _given(late, source),
-                    "effects": [{"on": offers, "what": "slip", "value": {"value": float(slip), "source": source}}],
-                },
-                {
-                    "id": "fails",
-                    "title": "the project fails",
-                    "effects": [{"on": offers, "what": "delivered", "value": {"value": 0.0, "source": source}}],
-                },
-            ],
-        }
-    )
-
-
-def _given(value: float, source: str) -> dict[str, object]:
-    return {"value": value, "source": source}
-
-
-def open_factors(spec: CaseSpec, view: View) -> tuple[Factor, ...]:
-    """Return the risks that are open in a view, those of chip projects included."""
-    stated = [f for f in spec.factors if view.factors is None or f.id in view.factors]
-    return (*stated, *(build_factor(b) for b in spec.builds))
 
 
 def reduced(
@@ -164,30 +59,98 @@ def reduced(
     *,
     n: int,
     live: Sequence[bool] | None = None,
+    importance: Array | None = None,
 ) -> Futures:
-    """Return the joint futures of a view reduced to ``n`` by fast forward selection.
+    """Return the joint futures of a view, or ``n`` that stand for them where there are more.
 
-    ``error`` is the transport distance between the joint and the reduced distribution over that of a single
-    scenario; ``joint`` is how many there were. ``live`` [J] says which lines can be ordered or are on their way: a
-    risk that touches none of them is left out.
+    The odds of every outcome are kept, and the mean of every figure that has a range: the futures in which an outcome
+    happens stand for strata of it. ``importance`` [F] are the risks' parts in the variance of cost, alike if None.
+    ``live`` [J] says which lines can be ordered or are on their way: a risk that touches none of them is left out.
     """
-    space = _space(spec, view, lines, live if live is not None else [True] * len(lines))
-    picks, odds = _joint(space)
-    features = np.stack([_feature(spec, space.factors, p, lines, months) for p in picks])
-    keep, weights, error = forward_selection(features, odds, n)
-    every = [_effects(space.factors, picks[k]) for k in keep]
-    names = tuple(_name(space.factors, picks[k]) for k in keep)
-    return _futures(spec, every, lines, months, names=names, odds=weights, error=error, joint=len(picks))
+    space = space_of(spec, view, lines, live)
+    if space.joint <= n:
+        picks, odds = _every(space)
+        error = 0.0
+    else:
+        parts = np.ones(len(space.odds)) if importance is None else importance
+        picks, odds, error = balanced(space.odds, parts, n)
+    return _of_picks(spec, space, lines, months, picks=picks, odds=odds, error=error)
+
+
+def again(spec: CaseSpec, view: View, lines: Sequence[Line], months: Sequence[str], like: Futures) -> Futures:
+    """Return the futures of ``like`` for a case whose figures have changed: the same outcomes, odds and values anew."""
+    from suanli.fleet._reduction import weighed
+
+    whole = space_of(spec, view, lines)
+    index = {f.id: i for i, f in enumerate(whole.factors)}
+    kept = [index[name] for name in like.risks]
+    space = Space(tuple(whole.factors[i] for i in kept), tuple(whole.odds[i] for i in kept))
+    odds = weighed(like.picks, space.odds) if like.n < space.joint else _chance(space, like.picks)
+    return _of_picks(spec, space, lines, months, picks=like.picks, odds=odds, error=like.error)
+
+
+def one_by_one(
+    spec: CaseSpec, view: View, lines: Sequence[Line], months: Sequence[str], live: Sequence[bool]
+) -> tuple[Futures, tuple[Array, ...]]:
+    """Return (the likeliest future, then those that differ in one outcome of one risk; the odds of each risk)."""
+    space = space_of(spec, view, lines, live)
+    likely = np.array([int(np.argmax(o)) for o in space.odds], dtype=np.int64)
+    rows = [likely]
+    for i, odds in enumerate(space.odds):
+        for k in range(len(odds)):
+            if k != likely[i]:
+                row = likely.copy()
+                row[i] = k
+                rows.append(row)
+    picks = np.stack(rows)
+    odds = np.full(len(picks), 1.0 / len(picks))
+    return _of_picks(spec, space, lines, months, picks=picks, odds=odds, error=0.0), space.odds
 
 
 def fresh(spec: CaseSpec, view: View, lines: Sequence[Line], months: Sequence[str], *, n: int, seed: int) -> Futures:
-    """Return ``n`` futures drawn anew: outcomes by their odds, each figure from its range (triangular)."""
-    space = _space(spec, view, lines, [True] * len(lines))
+    """Return ``n`` futures drawn anew: outcomes by their odds, each figure from its range, a change's month from its
+    window.
+
+    They come in eight independent Latin hypercubes (one where there are fewer than 16): the mean over a hypercube
+    strays less than that of as many free draws, and how far the eight stray tells how sure the mean is.
+    """
+    space = space_of(spec, view, lines)
     rng = np.random.default_rng(seed)
-    draws = np.stack([rng.choice(len(o), size=n, p=o) for o in space.odds], axis=1) if space.odds else np.zeros((n, 0))
-    every = [[_drawn(e, rng) for e in _effects(space.factors, tuple(row))] for row in draws.astype(int)]
+    group = np.sort(np.arange(n) % (GROUPS if n >= 2 * GROUPS else 1))
+    picks = np.zeros((n, len(space.odds)), dtype=np.int64)
+    for i, odds in enumerate(space.odds):
+        picks[:, i] = np.minimum(np.searchsorted(np.cumsum(odds), _strata(group, rng)), len(odds) - 1)
+    every: list[list[tuple[Effect, Outcome]]] = [[] for _ in range(n)]
+    for i, factor in enumerate(space.factors):
+        for k, outcome in enumerate(factor.outcomes):
+            here = np.flatnonzero(picks[:, i] == k)
+            months_of = _strata(group, rng)
+            for effect in outcome.effects:
+                values = triangular(effect, _strata(group, rng))
+                for s in here:
+                    every[s].append((_valued(effect, float(values[s])), _dated(outcome, float(months_of[s]), view)))
     names = tuple(f"fresh {i + 1}" for i in range(n))
-    return _futures(spec, every, lines, months, names=names, odds=np.full(n, 1.0 / n), error=0.0, joint=n)
+    made = _futures(spec, every, lines, months, names=names, odds=np.full(n, 1.0 / n), error=0.0, joint=n)
+    return _with(made, group=group)
+
+
+def _strata(group: Ints, rng: np.random.Generator) -> Array:
+    """Return [n] numbers between 0 and 1: in every group one from each of as many strata, in random order."""
+    out = np.zeros(len(group))
+    for g in np.unique(group):
+        here = np.flatnonzero(group == g)
+        out[here] = (rng.permutation(len(here)) + rng.random(len(here))) / len(here)
+    return out
+
+
+def _dated(outcome: Outcome, u: float, view: View) -> Outcome:
+    """Return an outcome whose change falls into the month at quantile ``u`` of its window, not before the view."""
+    if outcome.window is None:
+        return outcome
+    first, last = (ordinal(m) for m in outcome.window)
+    first = min(max(first, ordinal(view.orders_from)), last)
+    month = month_of(first + min(int(u * (last + 1 - first)), last - first))
+    return outcome.model_copy(update={"window": (month, month)})
 
 
 def actual(spec: CaseSpec, lines: Sequence[Line], months: Sequence[str]) -> Futures:
@@ -235,107 +198,110 @@ def select(futures: Futures, which: Sequence[int]) -> Futures:
         demand=futures.demand[i],
         error=futures.error,
         joint=futures.joint,
+        risks=futures.risks,
+        picks=futures.picks[i] if len(futures.picks) else futures.picks,
+        group=futures.group[i] if len(futures.group) else futures.group,
     )
-
-
-def forward_selection(features: Array, odds: Array, n: int) -> tuple[list[int], Array, float]:
-    """Return (kept, their probabilities, relative transport error) of the ``n`` best scenarios.
-
-    Fast forward selection (Heitsch and Roemisch 2003): add, one by one, the scenario that most lowers the
-    probability-weighted distance of all to the nearest kept; the dropped give their weight to the nearest.
-    """
-    square = (features * features).sum(axis=1)
-    distance = np.sqrt(np.maximum(square[:, None] + square[None, :] - 2.0 * features @ features.T, 0.0))
-    nearest = np.full(len(odds), np.inf)
-    kept: list[int] = []
-    first = float("nan")
-    for _ in range(min(n, len(odds))):
-        totals = (odds[:, None] * np.minimum(nearest[:, None], distance)).sum(axis=0)
-        totals[kept] = np.inf
-        best = int(np.argmin(np.round(totals, 12)))
-        kept.append(best)
-        nearest = np.minimum(nearest, distance[:, best])
-        first = float(totals[best]) if len(kept) == 1 else first
-    owner = np.array(kept)[np.argmin(distance[:, kept], axis=1)]
-    weights = np.array([odds[owner == k].sum() for k in kept])
-    error = float((odds * nearest).sum()) / first if first > 0 else 0.0
-    return kept, weights / weights.sum(), error
 
 
 # ------------------------------------------------------------------------------------------------------------ inside
 
 
-def _space(spec: CaseSpec, view: View, lines: Sequence[Line], live: Sequence[bool]) -> _Space:
-    factors = tuple(f for f in open_factors(spec, view) if _matters(f, spec, lines, live))
-    return _Space(factors, tuple(outcome_probabilities(f, view.orders_from, view.known_to) for f in factors))
+def _with(futures: Futures, **change: object) -> Futures:
+    return replace(futures, **change)  # type: ignore[arg-type]
 
 
-def _matters(factor: Factor, spec: CaseSpec, lines: Sequence[Line], live: Sequence[bool]) -> bool:
-    """Return whether a risk touches a line that can be ordered or is on its way, or a service."""
-    offers = [x.offer for x, on in zip(lines, live, strict=True) if on and x.offer is not None]
-    alive = [x for x, on in zip(lines, live, strict=True) if on]
-    for effect in (e for o in factor.outcomes for e in o.effects):
-        if effect.what == "demand":
-            if any(not {s.id, s.region, "*"}.isdisjoint(effect.on) for s in spec.services):
-                return True
-        elif effect.what == "phones":
-            if any(o.wafers is not None and o.wafers.foundry in effect.on for o in offers):
-                return True
-        elif any(x.answers_to(effect.on) for x in alive) or any(o.build in effect.on for o in offers if o.build):
-            return True
-    return False
+def _every(space: Space) -> tuple[Ints, Array]:
+    """Return every joint outcome that can happen, and its odds."""
+    sizes = [np.flatnonzero(o > 0) for o in space.odds]
+    picks = np.array(list(product(*sizes)), dtype=np.int64).reshape(space.joint, len(sizes))
+    return picks, _chance(space, picks)
 
 
-def _joint(space: _Space) -> tuple[list[tuple[int, ...]], Array]:
-    """Return joint outcomes and their odds: all where they are few, else a sample whose every factor keeps its odds.
-
-    The sample is stratified by factor (as in a Latin hypercube), with a fixed seed.
-    """
-    sizes = [len(o) for o in space.odds]
-    if math.prod(sizes) <= MOST_JOINT:
-        picks = np.array(list(product(*(range(k) for k in sizes))), dtype=int).reshape(math.prod(sizes), len(sizes))
-        odds = np.ones(len(picks))
-        for i, o in enumerate(space.odds):
-            odds *= o[picks[:, i]]
-        live = odds > 0
-        return [tuple(int(v) for v in row) for row in picks[live]], odds[live] / odds[live].sum()
-    rng = np.random.default_rng(20250122)
-    levels = (np.arange(MOST_JOINT) + 0.5) / MOST_JOINT
-    columns = [np.searchsorted(np.cumsum(o) - 1e-12, rng.permutation(levels)) for o in space.odds]
-    rows = np.stack(columns, axis=1)
-    unique, counts = np.unique(rows, axis=0, return_counts=True)
-    return [tuple(int(v) for v in row) for row in unique], counts / counts.sum()
+def _chance(space: Space, picks: Ints) -> Array:
+    odds = np.ones(len(picks))
+    for i, o in enumerate(space.odds):
+        odds *= o[picks[:, i]]
+    return np.asarray(odds / odds.sum())
 
 
-def _effects(factors: Sequence[Factor], pick: Sequence[int]) -> list[tuple[Effect, Outcome]]:
-    return [(e, f.outcomes[k]) for f, k in zip(factors, pick, strict=True) for e in f.outcomes[k].effects]
-
-
-def _drawn(item: tuple[Effect, Outcome], rng: np.random.Generator) -> tuple[Effect, Outcome]:
-    effect, outcome = item
+def triangular(effect: Effect, u: Array) -> Array:
+    """Return the quantiles ``u`` of an effect's range: triangular, highest at its value; zero where it has none."""
     if effect.value is None:
-        return item
-    low, high = effect.value.ends()
+        return np.zeros(len(u))
+    low, high, mode = _range(effect)
     if high <= low:
-        return item
-    value = float(rng.triangular(low, min(max(effect.value.si, low), high), high))
-    return effect.model_copy(update={"value": effect.value.model_copy(update={"value": value})}), outcome
+        return np.full(len(u), low)
+    rise, fall = (high - low) * (mode - low), (high - low) * (high - mode)
+    return np.where(u * (high - low) < mode - low, low + np.sqrt(u * rise), high - np.sqrt((1.0 - u) * fall))
 
 
-def _name(factors: Sequence[Factor], pick: Sequence[int]) -> str:
-    told = [f"{f.id}: {f.outcomes[k].title}" for f, k in zip(factors, pick, strict=True) if f.outcomes[k].effects]
-    return "; ".join(told) or "no surprise"
+def _range(effect: Effect) -> tuple[float, float, float]:
+    assert effect.value is not None
+    low, high = effect.value.ends()
+    return low, high, min(max(effect.value.si, low), high)
 
 
-def _feature(
-    spec: CaseSpec, factors: Sequence[Factor], pick: Sequence[int], lines: Sequence[Line], months: Sequence[str]
-) -> Array:
-    """Return what sets a joint outcome apart: deliveries, months open, prices and demand, in shares."""
-    f = _futures(spec, [_effects(factors, pick)], lines, months, names=("",), odds=np.ones(1), error=0.0, joint=1)
-    got = f.delivered[0] * f.open[0].mean(axis=1) * (1.0 - np.minimum(f.slip[0], 24) / 24.0)
-    j, w = max(1, len(lines)), max(1, f.demand.shape[1])
-    parts = (got / j**0.5, f.usable[0].mean(axis=1) / j**0.5, f.price[0].mean(axis=1) / j**0.5)
-    return np.concatenate([*parts, f.demand[0].mean(axis=1) / w**0.5])
+def strata_means(effect: Effect, edges: Array) -> Array:
+    """Return the mean of an effect's triangular range in each stratum between quantiles ``edges`` (0 to 1)."""
+    low, high, mode = _range(effect)
+    if high <= low:
+        return np.full(len(edges) - 1, low)
+    c = (mode - low) / (high - low)
+    rise, fall = (high - low) * (mode - low), (high - low) * (high - mode)
+    left, right = np.minimum(edges, c), np.maximum(edges, c)
+    below = low * left + 2.0 / 3.0 * np.sqrt(rise) * left**1.5
+    above = high * (right - c) - 2.0 / 3.0 * np.sqrt(fall) * ((1.0 - c) ** 1.5 - (1.0 - right) ** 1.5)
+    return np.asarray(np.diff(below + above) / np.diff(edges))
+
+
+def _of_picks(
+    spec: CaseSpec,
+    space: Space,
+    lines: Sequence[Line],
+    months: Sequence[str],
+    *,
+    picks: Ints,
+    odds: Array,
+    error: float,
+) -> Futures:
+    """Return the futures of joint outcomes; those that share an outcome stand for strata of its figures' ranges.
+
+    A slip stands at its mean, so that deliveries keep few classes.
+    """
+    every: list[list[tuple[Effect, Outcome]]] = [[] for _ in picks]
+    rng = np.random.default_rng(0)
+    for i, factor in enumerate(space.factors):
+        for k, outcome in enumerate(factor.outcomes):
+            here = np.flatnonzero(picks[:, i] == k)
+            for effect in outcome.effects if len(here) else ():
+                order = rng.permutation(len(here))
+                share = np.cumsum(odds[here][order]) / odds[here].sum()
+                edges = np.concatenate([[0.0], share[:-1], [1.0]]) if effect.what != "slip" else np.array([0.0, 1.0])
+                values = strata_means(effect, edges) if effect.value is not None else np.zeros(len(edges) - 1)
+                for place, s in enumerate(here[order]):
+                    every[s].append((_valued(effect, float(values[place % len(values)])), outcome))
+    made = _futures(
+        spec, every, lines, months, names=_names(space.factors, picks), odds=odds, error=error, joint=space.joint
+    )
+    return _with(made, risks=tuple(f.id for f in space.factors), picks=picks)
+
+
+def _valued(effect: Effect, value: float) -> Effect:
+    if effect.value is None:
+        return effect
+    return effect.model_copy(update={"value": effect.value.model_copy(update={"value": value})})
+
+
+def _names(factors: Sequence[Factor], picks: Ints) -> tuple[str, ...]:
+    """Return what happens in each future, in words; alike ones are numbered."""
+    out: list[str] = []
+    for pick in picks:
+        told = [f"{f.id}: {f.outcomes[k].title}" for f, k in zip(factors, pick, strict=True) if f.outcomes[k].effects]
+        name = "; ".join(told) or "no surprise"
+        alike = sum(1 for x in out if x == name or x.startswith(f"{name} ("))
+        out.append(name if alike == 0 else f"{name} ({alike + 1})")
+    return tuple(out)
 
 
 def _window(effect: Effect, outcome: Outcome, months: Sequence[str]) -> NDArray[np.bool_]:

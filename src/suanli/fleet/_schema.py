@@ -267,8 +267,8 @@ class Factor(Strict):
     hazard: Hazard | None = None
 
 
-class Happened(Strict):
-    """How a risk turned out, for the backtest."""
+class Happened(Dated):
+    """How a risk turned out, for the backtest; a view on or after ``known_from``, if stated, plans with it."""
 
     factor: str
     outcome: str

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.errors import SuanliError
+from suanli.errors import InputError, SuanliError
 from suanli.fleet._grid import Grid, Rates
 from suanli.fleet._program import (
     Answer,
@@ -75,19 +75,20 @@ class Worth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """The plan on fresh futures: cost of each, in MUSD, beside the deterministic plan's."""
+    """The plan on fresh futures: cost of each, in MUSD, beside the deterministic plan's; ``group`` of each draw."""
 
     costs: Array
     deterministic: Array
     served: Array
+    group: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
     """By how much a plan is cheaper than the deterministic one on futures that neither has seen, in MUSD.
 
-    ``low`` and ``high`` are the 95 % interval of the mean (paired differences, Student's t); ``better`` the share of
-    the ``n`` futures in which it is cheaper.
+    ``low`` and ``high`` are the 95 % interval of the mean (Student's t on the means of the groups drawn); ``better``
+    is the share of the ``n`` futures in which it is cheaper.
     """
 
     mean: float
@@ -99,13 +100,25 @@ class Margin:
 
 def margin(t: Trial) -> Margin:
     """Return the margin of a trial of two futures or more."""
+    gain = t.deterministic - t.costs
+    mean, low, high = interval(gain, t.group)
+    return Margin(mean=mean, low=low, high=high, better=float((gain > 0).mean()), n=len(gain))
+
+
+def interval(values: Array, group: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Return (mean, low, high): the 95 % interval of a mean, from the means of ``group``s, or from free draws if one.
+
+    Raises InputError for fewer than two values.
+    """
     from scipy.stats import t as student
 
-    gain = t.deterministic - t.costs
-    n = len(gain)
-    half = float(student.ppf(0.975, n - 1) * gain.std(ddof=1) / np.sqrt(n))
-    mean = float(gain.mean())
-    return Margin(mean=mean, low=mean - half, high=mean + half, better=float((gain > 0).mean()), n=n)
+    if len(values) < 2:
+        raise InputError("an interval needs two fresh futures or more")
+    groups = [values[group == g].mean() for g in np.unique(group)] if len(np.unique(group)) > 1 else values
+    few = np.asarray(groups)
+    half = float(student.ppf(0.975, len(few) - 1) * few.std(ddof=1) / np.sqrt(len(few)))
+    mean = float(values.mean())
+    return mean, mean - half, mean + half
 
 
 def solve_plan(
@@ -170,7 +183,8 @@ def evaluate(p: Program, d: Decision, *, tail: bool = False, seconds: float = 30
 
     The second stage minimises the mean, with ``tail`` the case's blend of mean and tail.
 
-    Orders that cannot be placed in any scenario of ``p`` are left out, as they would be refused.
+    Orders that cannot be placed in any scenario of ``p`` are left out, as they would be refused. A firm service or
+    deadline that the held plan cannot keep is missed at the cost of what is missing.
     """
     c = p.setting.columns
     columns, values = [], []
@@ -182,9 +196,21 @@ def evaluate(p: Program, d: Decision, *, tail: bool = False, seconds: float = 30
     if not tail:
         held = replace(held, setting=replace(held.setting, grid=replace(held.setting.grid, cvar=(0.0, 1.0))))
     answer = run(hand_over(held, seconds=seconds))
+    if answer.status == "infeasible":
+        held = _promises_off(held)
+        answer = run(hand_over(held, seconds=seconds))
     if answer.status != "optimal":
         raise SuanliError(f"a fixed plan could not be evaluated: {answer.status}")
     return scenario_cost(held, answer.x), answer
+
+
+def _promises_off(p: Program) -> Program:
+    """Return the programme in which a firm service or deadline may be missed: what is missing is counted."""
+    high = p.high.copy()
+    for name, first, block in p.blocks:
+        if name in {"floor", "deadline"}:
+            high[first : first + len(block.low)] = np.inf
+    return replace(p, high=high)
 
 
 def _held_limits_off(p: Program) -> Program:
@@ -231,16 +257,23 @@ def trial(
     solved: Solved, rates: Rates, shares: Sequence[Shares], mean_plan: Solved, futures: Futures, *, batch: int = 8
 ) -> Trial:
     """Return how a plan and the deterministic one fare in futures that neither has seen."""
-    costs, others, served = [], [], []
+    costs, served = costs_in(solved.grid, rates, shares, decision(solved), futures, batch=batch)
+    other, _ = costs_in(solved.grid, rates, shares, decision(mean_plan), futures, batch=batch)
+    return Trial(costs=costs, deterministic=other, served=served, group=futures.group)
+
+
+def costs_in(
+    grid: Grid, rates: Rates, shares: Sequence[Shares], d: Decision, futures: Futures, *, batch: int = 8
+) -> tuple[Array, Array]:
+    """Return (cost in MUSD, share served) of a held first stage in each future, a few futures at a time."""
+    costs, served = [], []
     for first in range(0, futures.n, batch):
         some = select(futures, range(first, min(first + batch, futures.n)))
-        p = program(replace(solved.grid, cvar=(0.0, 1.0)), rates, some, shares)
-        mine, answer = evaluate(p, decision(solved))
-        other, _ = evaluate(p, decision(mean_plan))
-        costs.append(mine)
-        others.append(other)
+        p = program(replace(grid, cvar=(0.0, 1.0)), rates, some, shares)
+        cost, answer = evaluate(p, d)
+        costs.append(cost)
         served.append(served_share(p, answer.x))
-    return Trial(costs=np.concatenate(costs), deterministic=np.concatenate(others), served=np.concatenate(served))
+    return np.concatenate(costs), np.concatenate(served)
 
 
 def served_share(p: Program, x: Array) -> Array:

@@ -18,9 +18,9 @@ from suanli.fleet._engines import bills_of
 from suanli.fleet._figure import Fig
 from suanli.fleet._grid import Grid
 from suanli.fleet._lines import lines_of, month_list
-from suanli.fleet._plan import Outlook, Plan, grid_for, live_lines
+from suanli.fleet._plan import Outlook, Plan, grid_for
 from suanli.fleet._program import hand_over, program, run, scenario_cost
-from suanli.fleet._scenarios import reduced
+from suanli.fleet._scenarios import again
 from suanli.fleet._schema import CaseSpec
 
 TOUCHED = frozenset({"pots", "sites", "suppliers", "foundries", "offers", "stock", "commitments", "factors"})
@@ -96,7 +96,7 @@ def _cost(plan: Plan, base: Outlook, spec: CaseSpec) -> float:
     )  # fmt: skip
     grid: Grid = grid_for(changed, plan.variants[0])
     months = month_list(spec)
-    futures = reduced(spec, base.view, lines, months, n=base.futures.n, live=live_lines(grid))
+    futures = again(spec, base.view, lines, months, base.futures)
     p = program(grid, base.rates, futures, shares_of(spec, lines, grid.years))
     solver = hand_over(p)
     if p.matrix.shape == plan.main.program.matrix.shape:
