@@ -279,17 +279,18 @@ def _worth(body: Body) -> str:
             f" On {t['fresh']} fresh futures the plan costs {show_money(t['plan'], 'USD')}, the other "
             f"{show_money(t['deterministic'], 'USD')}; it is better in {t['better_in']:.0%}."
         )
+        told += _measured(w, t)
     return told
 
 
-def difference(body: Body) -> Iterator[Any]:
-    """Yield what to print of the difference of two plans."""
-    yield table(
-        f"{body['b']} less {body['a']}",
-        ("figure", "a", "b", "change"),
-        [
-            [r["figure"], show(r["a"], r["unit"]), show(r["b"], r["unit"]), show(r["change"], r["unit"])]
-            for r in body["rows"]
-        ],
-        right=("a", "b", "change"),
+def _measured(w: Body, t: Body) -> str:
+    """Return how sure the margin is, and how well the kept futures know the cost of a plan not made on them."""
+    if t.get("margin") is None:
+        return ""
+    m, k = t["margin"], t["kept"]
+    return (
+        f" It is cheaper by {show_money(m['usd'], 'USD')} (95 %: {show_money(m['low'], 'USD')} to "
+        f"{show_money(m['high'], 'USD')}). The {w['kept']} futures kept of {w['joint']:,} put the other plan's cost "
+        f"{abs(k['error']):.1%} {'below' if k['error'] < 0 else 'above'} what fresh ones do (those know it within "
+        f"{k['half_width']:.1%})."
     )

@@ -199,7 +199,7 @@ def _worth_figures(plan: Plan, add: Any, out: dict[str, Figure]) -> None:
             "worth.reduction_error",
             f.error,
             "%",
-            f"transport distance of {f.n} futures from {f.joint} joint ones, over that of one",
+            f"mean discrepancy of {f.n} futures from {f.joint} joint ones, over that of the likeliest one",
             {},
         )
     )

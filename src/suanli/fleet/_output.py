@@ -30,7 +30,7 @@ from suanli.fleet._plan import Outlook, Plan
 from suanli.fleet._results import Row, grouped, spread, tables
 from suanli.fleet._rolling import frozen_rows
 from suanli.fleet._schema_work import Run
-from suanli.fleet._solve import Solved, served_share
+from suanli.fleet._solve import Solved, interval, margin, served_share
 from suanli.fleet._tornado import Swing
 from suanli.fleet._units import unit_costs
 from suanli.sources import pack
@@ -232,7 +232,13 @@ def _trial(plan: Plan) -> dict[str, Any] | None:
     t = plan.trial
     if t is None:
         return None
-    return {
+    told: dict[str, Any] = {"margin": None, "kept": None}
+    if len(t.costs) > 1:
+        gain = margin(t)
+        mean, low, high = interval(t.deterministic, t.group)
+        told["margin"] = {"usd": gain.mean * 1e6, "low": gain.low * 1e6, "high": gain.high * 1e6}
+        told["kept"] = {"error": plan.worth.deterministic / mean - 1.0, "half_width": (high - low) / 2.0 / mean}
+    return told | {
         "fresh": len(t.costs), "plan": float(np.mean(t.costs)) * 1e6,
         "deterministic": float(np.mean(t.deterministic)) * 1e6,
         "better_in": float(np.mean(t.costs < t.deterministic)), "served": float(np.mean(t.served)),

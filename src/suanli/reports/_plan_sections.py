@@ -214,7 +214,7 @@ def worth(plan: Document) -> str:
     out = html.table(("", "USD"), rows, numbers=("USD",))
     out += html.paragraph(
         f"{w['kept']} futures stand for {w['joint']:,} joint ones; they miss {abs(w['reduction_error']):.0%} of what "
-        "the single likeliest future would (transport distance).", "muted",
+        "the single likeliest future would (mean discrepancy over costs of the risks and their pairs).", "muted",
     )  # fmt: skip
     if trial:
         out += html.paragraph(
@@ -222,6 +222,13 @@ def worth(plan: Document) -> str:
             f"average, the plan for the mean {show_money(trial['deterministic'], 'USD')}; this plan is cheaper in "
             f"{trial['better_in']:.0%} of them and serves {trial['served']:.0%} of demand."
         )
+        if trial.get("margin"):
+            m, k = trial["margin"], trial["kept"]
+            out += html.paragraph(
+                f"It is cheaper by {show_money(m['usd'], 'USD')} (95 % interval {show_money(m['low'], 'USD')} to "
+                f"{show_money(m['high'], 'USD')}). The futures kept put the cost of the plan for the mean "
+                f"{k['error']:+.1%} off what fresh ones do, which know it within {k['half_width']:.1%}."
+            )
     return out
 
 
