@@ -136,7 +136,7 @@ def _smooth_max(gpu: Array, host: Array) -> Array:
     """Return what launching adds to ``gpu`` seconds where the host needs ``host`` seconds to launch them.
 
     The 2-norm stands for the larger of two times that vary from kernel to kernel; of the norms from 1 to 4 it leaves
-    the smallest error on published runs whose configuration is complete.
+    the smallest median error on published runs.
     """
     out: Array = np.sqrt(gpu * gpu + host * host) - gpu
     return out
