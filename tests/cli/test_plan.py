@@ -46,3 +46,23 @@ def test_a_plan_is_written_whole_and_told(capsys: pytest.CaptureFixture[str], tm
     assert (tmp_path / "out" / "report.html").stat().st_size > 1000
     body = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))
     assert body == json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
+
+
+def test_two_plans_are_told_beside_each_other(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name, budget in (("a", "normal"), ("b", "double")):
+        with pytest.raises(SystemExit):
+            main(["plan", SMALL, "--out", str(tmp_path / name), "--fresh", "0", "--budget", budget])
+    capsys.readouterr()
+    found = tmp_path / "diff.json"
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", "diff", str(tmp_path / "a"), str(tmp_path / "b"), "--json", str(found)])
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    for part in ("expected cost", "Chips ordered", "Inputs that differ", "budget.main.2024", "--full tells them"):
+        assert part in told
+    body = json.loads(found.read_text(encoding="utf-8"))
+    cost = body["headline"][0]
+    assert cost["change"] == pytest.approx(cost["b"] - cost["a"])
+    assert cost["change"] < 0  # more money is never worse
+    parts = [r["change"] for r in body["headline"] if r["figure"].startswith("  ")]
+    assert sum(parts) == pytest.approx(cost["change"], rel=1e-6)

@@ -163,6 +163,9 @@ def test_difference_of_two_plans(written: Path, tmp_path: Path) -> None:
     assert [r["figure"] for r in rows] == ["worth.vss"]
     assert rows[0]["change"] == pytest.approx(5.0)
     (tmp_path / "b" / "plan.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="not valid JSON"):
+        fleet.diff(written, tmp_path / "b")
+    (tmp_path / "b" / "plan.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match="is no plan"):
         fleet.diff(written, tmp_path / "b")
 

@@ -63,7 +63,7 @@ def plan(
 ) -> None:
     """Plan a case, print what a director needs, and write report, plan.json and tables."""
     if case == "diff":
-        _diff(others or [], json_path)
+        _diff(others or [], json_path, full=full)
         return
     if others:
         raise InputError(f"plan takes one case, found also '{others[0]}'")
@@ -117,15 +117,15 @@ def _day(text: str | None) -> dt.date | None:
         raise InputError(f"--as-of: '{text}' is not a date such as 2025-01-22") from error
 
 
-def _diff(folders: list[str], json_path: str | None) -> None:
+def _diff(folders: list[str], json_path: str | None, *, full: bool) -> None:
     from suanli import fleet
-    from suanli.cli._plan_summary import difference
+    from suanli.cli._plan_diff import difference
 
     if len(folders) != 2:
         raise InputError("plan diff takes two folders with plans: suanli plan diff A B")
     body = fleet.diff(Path(folders[0]), Path(folders[1]))
     screen = console(json_path)
-    for part in difference(body):
+    for part in difference(body, full=full):
         screen.print(part)
     emit_json(json_path, body)
 

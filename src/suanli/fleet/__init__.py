@@ -2,9 +2,10 @@
 
 from suanli.fleet._backtest import Rolled, Test, backtest, effect_of_rule, rolling, rolling_row
 from suanli.fleet._backtest import rows as backtest_rows
-from suanli.fleet._budgets import budget_variant, diff
+from suanli.fleet._budgets import budget_variant
 from suanli.fleet._case import Case, example_folders, load_case
 from suanli.fleet._changes import OfferChange, ruling_changes
+from suanli.fleet._difference import diff
 from suanli.fleet._lots import Lots, whole_lots
 from suanli.fleet._output import check_writable, document, write_plan
 from suanli.fleet._plan import Options, Outlook, Plan, going_on, solve
