@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ from suanli.training import (
     facts,
     megatron_flags,
     mindspeed_flags,
-    picture,
-    pipeline_events,
     prior_parameters,
     read_flags,
     setting_of,
@@ -164,16 +161,3 @@ def test_bad_flags_are_one_line(tmp_path: Path, text: str, message: str) -> None
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_flags(path)
-
-
-def test_timeline_has_every_pass_once_and_no_overlap() -> None:
-    events = pipeline_events(one())
-    work = [e for e in events if e["ph"] == "X" and e["args"]]
-    assert len(work) == 4 * 32 * 2
-    for stage in range(4):
-        mine = sorted((e for e in work if e["pid"] == stage), key=lambda e: e["ts"])
-        for a, b in pairwise(mine):
-            assert a["ts"] + a["dur"] <= b["ts"] + 0.01
-    lines = picture(one())
-    assert len(lines) == 4
-    assert lines[3].startswith(".")

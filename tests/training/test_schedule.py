@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from suanli.training import schedule_times
+from suanli.errors import InputError
+from suanli.training import SCHEDULES, Lengths, timeline
 from suanli.training._schedule import idle_passes, in_flight, stage_layers
 
 
@@ -11,13 +14,58 @@ def a(*values: float) -> np.ndarray:
     return np.array(values, dtype=np.float64)
 
 
-@pytest.mark.parametrize(("pp", "n_micro"), [(2, 3), (4, 4), (4, 9), (8, 16)])
-def test_closed_form_of_1f1b_is_what_the_events_give(pp: int, n_micro: int) -> None:
-    forward, backward = 1.0, 2.0
-    _, ends = schedule_times(pp, n_micro, forward, backward)
-    f, i, w = idle_passes(a(pp), a(1), a(0))
-    idle = float(f[0] * forward + (i[0] + w[0]) * backward / 2)
-    assert ends[0, -1] == pytest.approx(n_micro * (forward + backward) + idle)
+@pytest.mark.parametrize(
+    ("schedule", "pp", "vpp", "n_micro"),
+    [
+        ("1f1b", 2, 1, 3),
+        ("1f1b", 4, 1, 9),
+        ("1f1b", 8, 1, 16),
+        ("interleaved", 4, 2, 8),
+        ("interleaved", 4, 3, 12),
+        ("zero_bubble", 4, 1, 12),
+        ("zero_bubble", 8, 1, 32),
+    ],
+)
+def test_closed_forms_are_what_the_passes_give(schedule: str, pp: int, vpp: int, n_micro: int) -> None:
+    lengths = Lengths(forward=1.0, inputs=1.2, weights=0.8)
+    work = timeline(schedule, pp=pp, vpp=vpp, n_micro=n_micro, lengths=lengths)
+    f, i, w = idle_passes(a(pp), a(vpp), a(SCHEDULES.index(schedule)))
+    idle = float((f * lengths.forward + i * lengths.inputs + w * lengths.weights)[0])
+    assert max(x.end for x in work) == pytest.approx(n_micro * 3.0 + idle)
+
+
+def test_dualpipe_as_drawn_idles_less_than_1f1b() -> None:
+    lengths = Lengths(forward=1.0, inputs=1.0, weights=1.0)
+    ends = {
+        name: max(x.end for x in timeline(name, pp=8, vpp=1, n_micro=20, lengths=lengths))
+        for name in ("1f1b", "zero_bubble", "dualpipe")
+    }
+    assert 60.0 <= ends["dualpipe"] < ends["zero_bubble"] < ends["1f1b"]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_pass_happens_once_in_its_order(schedule: str) -> None:
+    pp, vpp, n_micro = 4, 2 if schedule == "interleaved" else 1, 8
+    work = timeline(schedule, pp=pp, vpp=vpp, n_micro=n_micro, lengths=Lengths(forward=1.0, inputs=1.0, weights=1.0))
+    kinds = 3 if schedule in {"zero_bubble", "dualpipe"} else 2
+    assert len({(w.stage, w.kind, w.micro, w.lane) for w in work}) == len(work) == pp * vpp * n_micro * kinds
+    ends = {(w.stage, w.kind, w.micro, w.lane): w.end for w in work}
+    for w in work:
+        if w.kind == "B":
+            assert ends[w.stage, "F", w.micro, w.lane] <= w.start
+        if w.kind == "W":
+            assert ends[w.stage, "B", w.micro, w.lane] <= w.start
+    for stage in range(pp):
+        mine = sorted((w for w in work if w.stage == stage), key=lambda w: w.start)
+        assert all(x.end <= y.start + 1e-9 for x, y in pairwise(mine))
+
+
+def test_odd_rounds_and_names_are_refused() -> None:
+    lengths = Lengths(forward=1.0, inputs=1.0, weights=1.0)
+    with pytest.raises(InputError, match="rounds of 4 micro-batches, not 6"):
+        timeline("interleaved", pp=4, vpp=2, n_micro=6, lengths=lengths)
+    with pytest.raises(InputError, match="schedule 'gpipe' is not one of 1f1b"):
+        timeline("gpipe", pp=4, vpp=1, n_micro=6, lengths=lengths)
 
 
 def test_interleaving_divides_the_bubble_and_zero_bubble_fills_it() -> None:

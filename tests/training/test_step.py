@@ -215,3 +215,11 @@ def test_odd_vocabularies_are_padded_or_pay() -> None:
         for v in (50256.0, 50257.0, 50258.0)
     }
     assert head[50256.0] < head[50258.0] < head[50257.0] < 2.5 * head[50256.0]
+
+
+def test_tensor_collectives_hide_inside_a_domain_only() -> None:
+    where = setting("llama-3.1-70b")
+    inside = [run(where, tp=8, dp=8, tp_overlap=o).time.breakdown["tp"][0] for o in (0.0, 1.0)]
+    across = [run(where, tp=16, dp=4, tp_overlap=o).time.breakdown["tp"][0] for o in (0.0, 1.0)]
+    assert inside[1] < 0.7 * inside[0]
+    assert across[1] == across[0]

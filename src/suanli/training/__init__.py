@@ -21,6 +21,7 @@ from suanli.training._parameters import (
     priors,
     sigma_of,
 )
+from suanli.training._pipeline import Lengths, Work, timeline
 from suanli.training._ranking import (
     Choice,
     Ranking,
@@ -46,7 +47,7 @@ from suanli.training._scaling import (
 )
 from suanli.training._step import PARTS
 from suanli.training._strategy import CONTEXT, RECOMPUTE, SCHEDULES, SHARDING, Strategies, describe, strategies
-from suanli.training._trace import picture, pipeline_events, schedule_times
+from suanli.training._trace import picture, picture_svg, pipeline_events
 
 __all__ = [
     "CONTEXT",
@@ -62,6 +63,7 @@ __all__ = [
     "Feed",
     "FlagFile",
     "Goodput",
+    "Lengths",
     "LossLaw",
     "Memory",
     "Mixed",
@@ -74,6 +76,7 @@ __all__ = [
     "Site",
     "Step",
     "Strategies",
+    "Work",
     "checkpoint_bytes",
     "compute_optimal",
     "daly_interval",
@@ -105,6 +108,7 @@ __all__ = [
     "parameters_of",
     "parts_of",
     "picture",
+    "picture_svg",
     "pipeline_events",
     "power_of",
     "prepare",
@@ -113,7 +117,6 @@ __all__ = [
     "quality_gap",
     "rate_table",
     "read_flags",
-    "schedule_times",
     "search",
     "setting_of",
     "sigma_of",
@@ -122,6 +125,7 @@ __all__ = [
     "step",
     "step_time",
     "strategies",
+    "timeline",
     "torchtitan_options",
     "total_memory",
     "total_weights",
