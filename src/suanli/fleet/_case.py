@@ -83,8 +83,11 @@ def _parts(folder: Path) -> tuple[dict[str, tuple[Path, Any]], dict[str, Any]]:
     trees: dict[str, tuple[Path, Any]] = {}
     data: dict[str, Any] = {}
     known = list(CaseSpec.model_fields)
-    for path in sorted(folder.glob("*.yaml")):
-        tree = files.read_yaml(path)
+    read = {path: files.read_yaml(path) for path in sorted(folder.glob("*.yaml"))}
+    named = {name for tree in read.values() for name in _files_named(tree)}
+    for path, tree in read.items():
+        if path.name in named:
+            continue  # a chip or a design that the case names, no part of it
         if not isinstance(tree, Mapping):
             raise InputError(f"{path}: a case file is a mapping of fields such as title, horizon, sites, offers")
         for key, value in tree.items():
@@ -100,6 +103,19 @@ def _parts(folder: Path) -> tuple[dict[str, tuple[Path, Any]], dict[str, Any]]:
             trees[key] = (path, tree)
             data[key] = files.plain(value)
     return trees, data
+
+
+def _files_named(node: Any) -> Iterator[str]:
+    """Yield the YAML files that a case's text names, such as a chip beside it."""
+    if isinstance(node, str):
+        if node.endswith(".yaml"):
+            yield node.removeprefix("design:")
+    elif isinstance(node, Mapping):
+        for value in node.values():
+            yield from _files_named(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _files_named(value)
 
 
 def _beside(folder: Path, data: dict[str, Any]) -> None:
