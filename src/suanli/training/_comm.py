@@ -38,15 +38,16 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """Seconds of collectives before calibration: one all-reduce of a layer's activations (``tp``), a layer's context
-    and expert exchanges forward (``cp``, ``ep``), one stage crossing of a whole micro-batch (``p2p``), a step's
-    gradient reduce-scatter and weight gather (``dp_across`` 1 where their group leaves the domain), the second half of
-    an unsharded all-reduce (``dp_extra``), and the reduce-scatter and gather of one pass layer by layer
-    (``piece_reduce``, ``piece_gather``: ZeRO-3),
-    ``ring_steps``, the count of steps one after the other in one such pass, and ``replicate``, a step's all-reduce of
-    gradients between the replicas of hybrid sharding. ``cp_back`` is the backward pass's context exchange."""
+    """Seconds of collectives before calibration: one all-reduce of a layer's activations (``tp``; ``tp_across`` 1 where
+    its group leaves the domain), a layer's context and expert exchanges forward (``cp``, ``ep``), one stage crossing of
+    a whole micro-batch (``p2p``), a step's gradient reduce-scatter and weight gather (``dp_across`` 1 where their group
+    leaves the domain), the second half of an unsharded all-reduce (``dp_extra``), the reduce-scatter and gather of one
+    pass layer by layer (``piece_reduce``, ``piece_gather``: ZeRO-3), ``ring_steps``, the count of steps one after the
+    other in one such pass, and ``replicate``, a step's all-reduce of gradients between the replicas of hybrid sharding.
+    ``cp_back`` is the backward pass's context exchange."""
 
     tp: Array
+    tp_across: Array
     cp: Array
     cp_back: Array
     ep: Array
@@ -161,6 +162,7 @@ def traffic(
 
     return Traffic(
         tp=tp,
+        tp_across=np.where(s.tp > domain, 1.0, 0.0) + 0.0 * tp,
         cp=cp,
         cp_back=cp_back,
         ep=ep,

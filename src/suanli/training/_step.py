@@ -164,9 +164,11 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     again = full * forward + chosen * (
         h.selective_gemm * products + h.selective_attention * (core + score) + h.selective_elementwise * light
     )
-    exposed_tp = r.tp * t.tp * (1.0 - r.tp_hidden * s.tp_overlap)
+    # Products and tensor-parallel collectives run piece by piece over shared buffers, inside a domain only.
+    hidden_tp = r.tp_hidden * s.tp_overlap * (1.0 - t.tp_across)
+    exposed_tp = r.tp * t.tp * (1.0 - hidden_tp)
     exposed_ep = uneven * r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
-    slowed = 1.0 + r.contention * r.tp * t.tp * r.tp_hidden * s.tp_overlap / np.maximum(forward, 1e-12)
+    slowed = 1.0 + r.contention * r.tp * t.tp * hidden_tp / np.maximum(forward, 1e-12)
     host = r.launch * (h.kernels + f.moe_layers / f.layers * h.expert_kernels)
     cp, cp_back = _exposed_context(s, t, r, core=core, core_back=core_b)
     launch_f = _smooth_max(forward, host)
