@@ -67,7 +67,7 @@ def backtest(
             loaded, days, variant=budget, scenarios=scenarios, fresh=fresh, work=kept, tell=status.update
         )
         if rolling:
-            rolled = fleet.rolling(loaded, days, variant=budget, scenarios=scenarios, tell=status.update)
+            rolled = fleet.rolling(loaded, days, variant=budget, scenarios=scenarios, work=kept, tell=status.update)
     kept.done()
     rows = fleet.backtest_rows(tests)
     screen = console(json_path)

@@ -81,15 +81,17 @@ def plan(
         asked = fleet.going_on(loaded, asked, go_on)
     folder = out if out is not None else Path("results") / loaded.name
     fleet.check_writable(folder)
+    work = fleet.work_beside(folder, loaded.spec, asked, tornado)
     with _progress() as tell:
-        found = fleet.solve(loaded, options=asked, progress=tell)
-        swings = fleet.tornado(found, most=tornado, tell=lambda text: tell(text, 0.96)) if tornado else ()
+        found = fleet.solve(loaded, options=asked, progress=tell, work=work)
+        swings = fleet.tornado(found, most=tornado, tell=lambda text: tell(text, 0.96), work=work) if tornado else ()
         if lots:
             tell("whole lots", 0.965)
         whole = fleet.whole_lots(found.main, seconds=lots) if lots else None
         tell("report and tables", 0.97)
         finish = partial(_report, charts=charts)
         body = fleet.write_plan(found, folder, finish=finish, export=export, swings=swings, lots=whole)
+    work.done()
     from suanli.cli._plan_summary import summary
 
     screen = console(json_path)

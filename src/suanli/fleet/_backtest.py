@@ -15,6 +15,7 @@ from suanli.fleet._case import Case, rule_ids
 from suanli.fleet._engines import Tables, tables_of
 from suanli.fleet._figure import ordinal, unknown_part
 from suanli.fleet._frozen import NOTHING, Frozen
+from suanli.fleet._kept import kept_tables
 from suanli.fleet._lines import THOUSAND, Array, month_list
 from suanli.fleet._plan import Options, Outlook, grid_for, outlook, solve_outlook, variants_of, views_of
 from suanli.fleet._program import Program, program
@@ -109,7 +110,7 @@ def backtest(
     last view, and the outcomes under ``happened``. Perfect knows it all. ``fresh`` futures compare the two before
     anything happened. Raises InputError for a day outside the horizon.
     """
-    asked = _asked(case, variant, scenarios, fresh, tell)
+    asked = _asked(case, variant, scenarios, fresh, work=work, tell=tell)
     return tuple(work.kept(f"day-{day}", partial(_one, asked, day), Test) for day in days)
 
 
@@ -119,6 +120,7 @@ def rolling(
     *,
     variant: str | None = None,
     scenarios: int | None = None,
+    work: Work = NO_WORK,
     tell: Tell = lambda _: None,
 ) -> Rolled:
     """Return how plans made anew on each day, over what was begun, met what happened, beside plans made once.
@@ -128,7 +130,7 @@ def rolling(
     days = tuple(days)
     if list(days) != sorted(set(days)):
         raise InputError("--as-of: days of a rolling plan must rise")
-    asked = _asked(case, variant, scenarios, 0, tell)
+    asked = _asked(case, variant, scenarios, 0, work=work, tell=tell)
     first = views_of(case.spec, Options(as_of=days[0]))[0]
     truth, p = _truth(asked, first)
     starts = [ordinal(views_of(case.spec, Options(as_of=d))[0].orders_from) - ordinal(case.spec.horizon.first)
@@ -140,9 +142,8 @@ def rolling(
     found: dict[str, tuple[float, float, float]] = {}
     for name, on_futures in (("futures", True), ("mean", False)):
         planner = _planner(asked, truth, on_futures=on_futures)
-        once, stages = rolled(p, days, starts, planner)
-        found[name] = _met(p, once)
-        found[f"{name} once"] = _met(p, stages[0].decision)
+        met = work.kept(f"rolling-{name}", partial(_rolled, p, days, starts, planner), _Met)
+        found[name], found[f"{name} once"] = met.anew, met.once
     return Rolled(
         days=days,
         plan=found["futures"][0],
@@ -157,10 +158,23 @@ def rolling(
     )
 
 
-def _asked(case: Case, variant: str | None, scenarios: int | None, fresh: int, tell: Tell) -> _Asked:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Met:
+    """(Cost in MUSD, share served, thousand chips refused) of planning anew, and of planning once."""
+
+    anew: tuple[float, float, float]
+    once: tuple[float, float, float]
+
+
+def _rolled(p: Program, days: Sequence[dt.date], starts: Sequence[int], planner: Planner) -> _Met:
+    total, stages = rolled(p, days, starts, planner)
+    return _Met(anew=_met(p, total), once=_met(p, stages[0].decision))
+
+
+def _asked(case: Case, variant: str | None, scenarios: int | None, fresh: int, *, work: Work, tell: Tell) -> _Asked:
     wanted = _variant(case, variant)
     tell("rates of every chip and workload")
-    tables = tables_of(case.spec)
+    tables = kept_tables(work, case.spec, tell)
     return _Asked(case=case, tables=tables, variant=wanted, scenarios=scenarios, fresh=fresh, tell=tell)
 
 

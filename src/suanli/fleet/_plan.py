@@ -7,17 +7,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from suanli.errors import InputError
 from suanli.fleet._build import as_known, grid_of, shares_of
 from suanli.fleet._case import Case
 from suanli.fleet._effects import importance
-from suanli.fleet._engines import Tables, bills_of, rates_of, run_tokens, tables_of
+from suanli.fleet._engines import Tables, bills_of, rates_of, run_tokens
 from suanli.fleet._figure import month_of, ordinal
 from suanli.fleet._frozen import NOTHING, Frozen
 from suanli.fleet._grid import Bills, Grid, Rates
+from suanli.fleet._kept import kept_plan, kept_tables
 from suanli.fleet._lines import Line, lines_of, month_list
+from suanli.fleet._program import Program, program
 from suanli.fleet._scenarios import Futures, fresh, one_by_one, reduced
 from suanli.fleet._schema import CaseSpec, Variant, View
 from suanli.fleet._screening import Screening, screening
@@ -32,6 +35,7 @@ from suanli.fleet._solve import (
     trial,
     worth,
 )
+from suanli.fleet._work import NO_WORK, Work
 from suanli.fleet.mathematics import Shares
 
 Progress = Callable[[str, float], None]
@@ -90,8 +94,14 @@ class Plan:
         return self.outlooks[0].plans[self.variants[0].id]
 
 
-def solve(case: Case, *, options: Options | None = None, progress: Progress = lambda _text, _share: None) -> Plan:
-    """Return the plan of ``case``.
+def solve(
+    case: Case,
+    *,
+    options: Options | None = None,
+    progress: Progress = lambda _text, _share: None,
+    work: Work = NO_WORK,
+) -> Plan:
+    """Return the plan of ``case``; finished parts are kept in ``work`` and taken up from there.
 
     Raises InfeasibleError that names colliding limits, InputError for options that name nothing in the case.
     """
@@ -100,27 +110,29 @@ def solve(case: Case, *, options: Options | None = None, progress: Progress = la
     views, variants = views_of(case.spec, asked), variants_of(case.spec, asked)
     progress("rates of every chip and workload", 0.02)
     with _timed(seconds, "engine tables"):
-        tables = tables_of(case.spec, lambda text: progress(text, 0.05))
+        tables = kept_tables(work, case.spec, lambda text: progress(text, 0.05))
     outlooks = []
     for i, view in enumerate(views):
         progress(f"rulings {view.title}", 0.35 + 0.05 * i)
         with _timed(seconds, "rulings and futures"):
             base = outlook(case.spec, view, tables, asked)
         plans = {}
-        for variant in variants:
+        for k, variant in enumerate(variants):
             progress(f"plan {view.title}, {variant.id}", 0.4 + 0.1 * i)
             with _timed(seconds, "plans"):
-                plans[variant.id] = solve_outlook(base, variant)
+                plans[variant.id] = _kept_plan(work, f"plan-{i}-{k}", base, variant)
         outlooks.append(replace(base, plans=plans))
     first = outlooks[0]
     main = first.plans[variants[0].id]
     with _timed(seconds, "worth of planning"):
         progress("the plan on expected values", 0.6)
         mean_plan = deterministic(main.grid, first.rates, first.futures, first.shares)
-        value = worth(main, first.rates, first.futures, first.shares, mean_plan, lambda text: progress(text, 0.7))
+        value = work.kept("worth", partial(
+            worth, main, first.rates, first.futures, first.shares, mean_plan, lambda text: progress(text, 0.7)
+        ), Worth)  # fmt: skip
     progress("fresh futures", 0.85)
     with _timed(seconds, "fresh futures"):
-        tried = _trial(first, main, mean_plan, asked)
+        tried = work.kept("trial", partial(_trial, first, main, mean_plan, asked), Trial) if asked.fresh else None
     progress("near-optimal alternatives", 0.95)
     with _timed(seconds, "alternatives"):
         near = alternatives(main, slack=asked.slack) if asked.explain else ()
@@ -232,9 +244,14 @@ def solve_outlook(base: Outlook, variant: Variant | None) -> Solved:
     return solve_plan(grid_for(base, variant), base.rates, base.futures, base.shares)
 
 
-def _trial(first: Outlook, main: Solved, mean_plan: Solved, asked: Options) -> Trial | None:
-    if asked.fresh < 1:
-        return None
+def _kept_plan(work: Work, name: str, base: Outlook, variant: Variant) -> Solved:
+    def programme() -> Program:
+        return program(grid_for(base, variant), base.rates, base.futures, base.shares)
+
+    return kept_plan(work, name, programme, partial(solve_outlook, base, variant))
+
+
+def _trial(first: Outlook, main: Solved, mean_plan: Solved, asked: Options) -> Trial:
     months = month_list(first.spec)
     drawn = fresh(first.spec, first.view, first.lines, months, n=asked.fresh, seed=asked.seed)
     return trial(main, first.rates, first.shares, mean_plan, drawn)

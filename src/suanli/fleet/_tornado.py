@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +23,7 @@ from suanli.fleet._plan import Outlook, Plan, grid_for
 from suanli.fleet._program import hand_over, program, run, scenario_cost
 from suanli.fleet._scenarios import again
 from suanli.fleet._schema import CaseSpec
+from suanli.fleet._work import NO_WORK, Work
 
 TOUCHED = frozenset({"pots", "sites", "suppliers", "foundries", "offers", "stock", "commitments", "factors"})
 """Parts of a case whose figures may be moved."""
@@ -60,7 +62,9 @@ def movable(spec: CaseSpec) -> list[tuple[tuple[str | int, ...], Fig]]:
     return out
 
 
-def tornado(plan: Plan, *, most: int = 30, tell: Callable[[str], None] = lambda _: None) -> tuple[Swing, ...]:
+def tornado(
+    plan: Plan, *, most: int = 30, tell: Callable[[str], None] = lambda _: None, work: Work = NO_WORK
+) -> tuple[Swing, ...]:
     """Return the ``most`` widest-ranged inputs of the main plan with its cost at both ends, the widest swing first.
 
     Every end is planned anew; the inputs tried are those with the widest range relative to their value.
@@ -70,15 +74,16 @@ def tornado(plan: Plan, *, most: int = 30, tell: Callable[[str], None] = lambda 
     out = []
     for i, (location, figure) in enumerate(ranked):
         tell(f"tornado {i + 1} of {len(ranked)}")
-        low, high = figure.ends()
-        ends = [_cost(plan, base, replaced(base.spec, location, end)) for end in (low, high)]
-        out.append(
-            Swing(
-                name=label(base.spec, location), low=low, high=high, at_low=ends[0] * 1e6, at_high=ends[1] * 1e6,
-                source=figure.source,
-            )
-        )  # fmt: skip
+        out.append(work.kept(f"swing-{i}", partial(_swing, plan, base, location, figure), Swing))
     return tuple(sorted(out, key=lambda s: -s.width))
+
+
+def _swing(plan: Plan, base: Outlook, location: Sequence[str | int], figure: Fig) -> Swing:
+    low, high = figure.ends()
+    ends = [_cost(plan, base, replaced(base.spec, location, end)) * 1e6 for end in (low, high)]
+    return Swing(
+        name=label(base.spec, location), low=low, high=high, at_low=ends[0], at_high=ends[1], source=figure.source
+    )
 
 
 def _relative(figure: Fig) -> float:

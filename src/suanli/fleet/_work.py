@@ -95,6 +95,8 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
+    if isinstance(value, frozenset):
+        return [_plain(v) for v in sorted(value)]
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, np.generic):
@@ -115,6 +117,8 @@ def _read(data: Any, kind: Any) -> Any:
     origin = getattr(kind, "__origin__", None)
     if origin is np.ndarray or kind is np.ndarray:
         return np.asarray(data)
+    if origin is frozenset:
+        return frozenset(_read(v, args[0]) for v in data)
     if origin is tuple:
         each = args[:1] * len(data) if len(args) == 2 and args[1] is ... else args
         return tuple(_read(v, a) for v, a in zip(data, each, strict=True))
