@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from validation.fit._ops_form import Spec, products
-from validation.fit._ops_spec_attention import DECODE, PREFILL
+from validation.fit._ops_spec_attention import ATTENTION
 
 _GEMM = ("m", "n", "k", "waves")
 GEMM = Spec(
@@ -72,13 +72,7 @@ STREAM = Spec(
 SPECS: Mapping[str, Spec] = {
     "gemm": GEMM,
     "mla_bmm": GEMM,
-    "attention_prefill": PREFILL,
-    "attention_encoder": PREFILL,
-    "mla_prefill_core": PREFILL,
-    "mla_prefill_module": PREFILL,
-    "attention_decode": DECODE,
-    "mla_decode_core": DECODE,
-    "mla_decode_module": DECODE,
+    **ATTENTION,
     "moe_ffn": MOE,
     "elementwise": STREAM,
     "embedding": STREAM,

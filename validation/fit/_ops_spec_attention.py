@@ -2,58 +2,122 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from validation.fit._ops_form import Spec, products
 
-_PREFILL = ("q", "kv", "groups", "packed", "width", "waves")
+_START = {"overhead": 2.0, "compute": 0.0, "memory": -1.5, "cache": 1.0, "vector": 1.0, "power": -2.0}
+
+DECODE = Spec(
+    base={
+        "overhead": ("combine", "few_waves", "grouped"),
+        "compute": (),
+        "memory": ("over",),
+        "cache": ("kv", "waves", "shared", "width", "size", "over"),
+        "vector": ("grouped", "tiles", "width", "apart"),
+    },
+    family={"overhead": ("combine",), "compute": (), "memory": (), "cache": (), "vector": ("grouped", "width")},
+    kernel={
+        "overhead": ("combine", "grouped", "copied", "cut"),
+        "compute": (),
+        "memory": (),
+        "cache": ("kv", "shared", "size", "grouped"),
+        "vector": ("grouped", "tiles", "width", "apart", "cut", "short_kv"),
+    },
+    start=_START,
+    sharpness=3.0,
+)
+
 PREFILL = Spec(
     base={
-        "overhead": ("kv", "q", "width", "groups"),
-        "compute": ("short_q", "short_kv", "many_waves", *_PREFILL, *products(("q", "kv", "waves", "width"))),
+        "overhead": ("few_waves", "grouped", "single"),
+        "compute": (
+            *("short_q", "short_kv", "many_waves", "cut", "q", "kv", "width", "waves", "groups"),
+            *("q*q", "q*width", "width*width", "q*waves", "waves*waves"),
+        ),
+        "memory": ("size", "cut", "width"),
+        "cache": ("width", "cut"),
+        "vector": ("width", "single", "short_q", "kv", "groups"),
+    },
+    family={
+        "overhead": (),
+        "compute": ("q", "waves"),
+        "memory": ("size",),
+        "cache": (),
+        "vector": (),
+    },
+    kernel={
+        "overhead": ("grouped", "copied", "single"),
+        "compute": ("q", "kv", "width", "usual", "cut"),
+        "memory": ("cut", "width"),
+        "cache": ("cut", "width"),
+        "vector": ("width", "usual", "single", "filled", "cut", "kv"),
+    },
+    start={**_START, "compute": -0.5, "cache": -1.5, "vector": 1.5},
+    sharpness=3.0,
+)
+
+_LATENT = ("kv", "groups", "packed", "waves")
+_LATENT_PRODUCTS = products(("kv", "groups", "packed"))
+MLA_DECODE = Spec(
+    base={
+        "overhead": ("combine", "few_waves", "packed", "kv"),
+        "compute": ("short_kv", "split", *_LATENT),
+        "memory": ("over", "kept", *_LATENT, *_LATENT_PRODUCTS),
+        "cache": ("size", "over", "shared", "short_kv", *_LATENT, *_LATENT_PRODUCTS),
+        "vector": ("tiles", "kv"),
+    },
+    family={
+        "overhead": ("combine",),
+        "compute": ("kv", "packed"),
+        "memory": (),
+        "cache": ("kv", "packed", "waves"),
+        "vector": (),
+    },
+    kernel={
+        "overhead": ("kv", "groups", "packed"),
+        "compute": _LATENT,
+        "memory": ("size", *_LATENT),
+        "cache": ("size", "shared", *_LATENT),
+        "vector": ("tiles",),
+    },
+    start=_START,
+    sharpness=3.0,
+)
+
+_SHAPE = ("q", "kv", "groups", "packed", "waves")
+MLA_PREFILL = Spec(
+    base={
+        "overhead": ("kv", "q", "groups"),
+        "compute": ("short_q", "short_kv", "many_waves", *_SHAPE, *products(("q", "kv", "waves"))),
         "memory": ("kept", "size", "q", "kv", "waves"),
-        "cache": ("size", "over", *_PREFILL, *products(("q", "kv", "waves"))),
-        "vector": ("short_q", "short_kv", "many_waves", *_PREFILL),
+        "cache": ("size", "over", *_SHAPE),
+        "vector": (),
     },
     family={
         "overhead": ("kv", "q"),
-        "compute": ("short_q", "short_kv", "many_waves", *_PREFILL),
+        "compute": ("short_q", "short_kv", "many_waves", *_SHAPE),
         "memory": ("kept", "size"),
         "cache": ("size", "q", "kv", "waves"),
-        "vector": ("q", "kv", "waves"),
+        "vector": (),
     },
     kernel={
         "overhead": ("kv", "q", "groups"),
-        "compute": ("q", "kv", "width", "waves"),
+        "compute": ("q", "kv", "waves"),
         "memory": ("size",),
         "cache": ("size", "q", "kv"),
-        "vector": ("q", "kv"),
+        "vector": (),
     },
     start={"overhead": 2.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
     sharpness=3.0,
 )
 
-_DECODE = ("kv", "groups", "packed", "width", "waves")
-DECODE = Spec(
-    base={
-        "overhead": ("kv", "width", "groups", "packed", "split", "few_waves"),
-        "compute": ("short_kv", "split", "many_waves", *_DECODE),
-        "memory": ("kept", "size", "split", "short_kv", *_DECODE, *products(("kv", "groups", "width", "packed"))),
-        "cache": ("size", "over", "split", "short_kv", *_DECODE, *products(("kv", "groups", "width", "packed"))),
-        "vector": ("short_kv", "split", "many_waves", *_DECODE),
-    },
-    family={
-        "overhead": ("kv", "groups", "packed"),
-        "compute": ("short_kv", *_DECODE),
-        "memory": ("kept", "size", *_DECODE),
-        "cache": ("size", "over", *_DECODE),
-        "vector": _DECODE,
-    },
-    kernel={
-        "overhead": ("kv", "groups", "packed"),
-        "compute": _DECODE,
-        "memory": ("size", *_DECODE),
-        "cache": ("size", *_DECODE),
-        "vector": _DECODE,
-    },
-    start={"overhead": 2.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
-    sharpness=3.0,
-)
+ATTENTION: Mapping[str, Spec] = {
+    "attention_prefill": PREFILL,
+    "attention_encoder": PREFILL,
+    "attention_decode": DECODE,
+    "mla_prefill_core": MLA_PREFILL,
+    "mla_prefill_module": MLA_PREFILL,
+    "mla_decode_core": MLA_DECODE,
+    "mla_decode_module": MLA_DECODE,
+}

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import Operator, stream_cost
-from suanli.silicon._attention_work import attention_work, mla_module_work, mla_work
+from suanli.silicon._attention_work import attention_work
 from suanli.silicon._formats import format_of
 from suanli.silicon._gemm_work import gemm_work, missing
 from suanli.silicon._laws import Work
 from suanli.silicon._memory import streamed
 from suanli.silicon._mla import DEEPSEEK
+from suanli.silicon._mla_work import mla_module_work, mla_work
 from suanli.silicon._moe_work import moe_work
 from suanli.silicon._parameters import shift_weights
 from suanli.silicon._unit import unit_of
@@ -47,7 +48,8 @@ def law_name(operator: Operator, group: Group) -> tuple[str, str]:
 def weights_of(chip: Chip, operator: Operator, group: Group) -> dict[str, float]:
     """Return the shifts that apply to the ``group`` on ``chip``, with their weights."""
     dtype = "bf16" if operator.kind == "stream" else group.dtype
-    out = shift_weights(chip, dtype, kv_dtype=group.kv_dtype, kernel=group.kernel)
+    attention = operator.kind in ("attention", "mla")
+    out = shift_weights(chip, dtype, kv_dtype=group.kv_dtype, kernel=group.kernel, attention=attention)
     if group.op.startswith("rmsnorm"):
         out["op:norm"] = 1.0
     if group.direction:
@@ -117,9 +119,21 @@ def _attention(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame)
             n_kv_heads=column("n_kv_heads"),
             head_dim=column("head_dim"),
             window=column("window"),
+            kernel=group.kernel,
         )
     if not operator.law.endswith("_module"):
-        return mla_work(chip, form, kv, DEEPSEEK, phase=phase, batch=batch, q_len=q_len, kv_len=kv_len, n_heads=heads)
+        return mla_work(
+            chip,
+            form,
+            kv,
+            DEEPSEEK,
+            phase=phase,
+            batch=batch,
+            q_len=q_len,
+            kv_len=kv_len,
+            n_heads=heads,
+            kernel=group.kernel,
+        )
     return mla_module_work(
         chip,
         form,
@@ -132,4 +146,5 @@ def _attention(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame)
         q_len=q_len,
         kv_len=kv_len,
         n_heads=heads,
+        kernel=group.kernel,
     )

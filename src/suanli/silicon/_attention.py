@@ -104,4 +104,4 @@ def attention_parts(
     law = law_for(chip, f"attention_{phase}", dtype, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
     form = format_of(dtype)
     kv = format_of(kv_dtype) if kv_dtype else form
-    return measure(law, attention_work(chip, form, kv, phase=phase, warm=is_warm(cache), **sizes))
+    return measure(law, attention_work(chip, form, kv, phase=phase, kernel=kernel, warm=is_warm(cache), **sizes))

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip, Latent
-from suanli.silicon._attention_work import mla_module_work, mla_work
 from suanli.silicon._blocks import blockwise
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
+from suanli.silicon._mla_work import mla_module_work, mla_work
 from suanli.silicon._parameters import Parameters, law_for
 
 Array = NDArray[np.float64]
@@ -90,9 +90,12 @@ def mla_parts(
     kv = format_of(kv_dtype) if kv_dtype else form
     if not module:
         law = law_for(chip, f"mla_{phase}_core", dtype, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
-        return measure(law, mla_work(chip, form, kv, latent, phase=phase, warm=is_warm(cache), **sizes))
+        return measure(law, mla_work(chip, form, kv, latent, phase=phase, kernel=kernel, warm=is_warm(cache), **sizes))
     products = format_of(gemm_dtype or dtype)
     law = law_for(chip, f"mla_{phase}_module", products.name, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
     return measure(
-        law, mla_module_work(chip, form, kv, products, latent, hidden, phase=phase, warm=is_warm(cache), **sizes)
+        law,
+        mla_module_work(
+            chip, form, kv, products, latent, hidden, phase=phase, kernel=kernel, warm=is_warm(cache), **sizes
+        ),
     )

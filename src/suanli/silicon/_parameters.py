@@ -11,6 +11,7 @@ from typing import Any
 from suanli.catalog import fitted
 from suanli.errors import InputError
 from suanli.kinds import Chip
+from suanli.silicon._attention_grid import grid_of
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import PARTS, Law, Slopes
 from suanli.silicon._unit import unit_of
@@ -108,7 +109,8 @@ def law_for(
     interval widens at each step. Raises InputError for an operator that the parameters do not know.
     """
     stored = stored_law(final() if parameters is None else parameters, op, dtype)
-    return law_of(stored, chip, shift_weights(chip, dtype, kv_dtype=kv_dtype, kernel=kernel))
+    attention = op.startswith(("attention", "mla")) and op != "mla_bmm"
+    return law_of(stored, chip, shift_weights(chip, dtype, kv_dtype=kv_dtype, kernel=kernel, attention=attention))
 
 
 def law_of(stored: Stored, chip: Chip, weights: Mapping[str, float]) -> Law:
@@ -140,12 +142,13 @@ def _sigma(stored: Stored, chip: Chip) -> Mapping[str, float]:
 
 
 def shift_weights(
-    chip: Chip, dtype: str, *, kv_dtype: str | None = None, kernel: str | None = None
+    chip: Chip, dtype: str, *, kv_dtype: str | None = None, kernel: str | None = None, attention: bool = False
 ) -> dict[str, float]:
     """Return the shifts that apply, with their weights: kind and family of chip, software, cache format.
 
     A family takes its ``likeness`` of the shifts of the family it resembles, and its own where measured. ``kernel`` is
-    "framework/kernel" or a framework alone.
+    "framework/kernel" or a framework alone. Of ``attention`` the algorithm (FlashAttention 2, XQA ...) tells more than
+    the framework that calls it, and a kernel may read a quantised cache in code of its own.
     """
     unit = unit_of(chip)
     out = {f"kind:{unit.kind}": 1.0, f"format:{format_of(dtype).name}": 1.0}
@@ -154,7 +157,8 @@ def shift_weights(
     out[f"family:{unit.family}"] = 1.0
     if kernel:
         framework, _, name = kernel.partition("/")
-        out[f"framework:{framework}"] = 1.0
+        algorithm = grid_of(kernel).algorithm if attention else ""
+        out[f"kernel:*/{algorithm}" if algorithm else f"framework:{framework}"] = 1.0
         if name:
             out[f"kernel:{kernel}"] = 1.0
             # One name may stand for different code on another architecture.
@@ -162,5 +166,9 @@ def shift_weights(
             if unit.like:
                 out[f"kernel:{kernel}@{unit.like}"] = unit.likeness
     if kv_dtype and format_of(kv_dtype).activation != format_of(dtype).activation:
-        out[f"kv:{format_of(kv_dtype).name}"] = 1.0
+        cache_format = format_of(kv_dtype).name
+        out[f"kv:{cache_format}"] = 1.0
+        if kernel and attention:
+            out[f"kv:{kernel}+{cache_format}"] = 1.0
+            out[f"kv:{kernel}+{cache_format}@{unit.family}"] = 1.0
     return out

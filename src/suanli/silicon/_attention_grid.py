@@ -1,0 +1,154 @@
+"""How attention lies on a chip's cores: tiles of query rows, splits of the keys, waves, and what each kernel does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.silicon._unit import Unit
+
+Array = NDArray[np.float64]
+
+_ROWS = 128.0  # query rows of a prefill tile
+_KEYS = 128.0  # keys that a step of a tile reads; a split of decode has at least one step
+_STEP = 64.0  # keys to which the longest row of a prefill tile is rounded up
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How a kernel lays attention over cores; the fields are told in data/kernels.json."""
+
+    algorithm: str
+    rows: float
+    wide: float
+    apart_above: float
+    apart_windowed: bool
+    packs: bool
+    single: bool
+    windows: bool
+    unsplit: tuple[str, ...]
+
+
+@cache
+def _table() -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads(files("suanli.silicon").joinpath("data/kernels.json").read_text(encoding="utf-8"))
+    return raw
+
+
+@cache
+def grid_of(kernel: str | None) -> Grid:
+    """Return how ``kernel`` ("framework/kernel", None: unknown) lays attention over cores."""
+    name = (kernel or "").casefold()
+    named = (entry for entry in _table()["kernels"] if any(part in name for part in entry["match"]))
+    entry = {**_table()["default"], **next(named, {})}
+    entry.pop("match", None)
+    return Grid(**{**entry, "unsplit": tuple(entry["unsplit"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Shapes of attention as its kernels see them (arrays of one shape).
+
+    ``reach`` is the keys that any query of a sequence sees, ``pairs`` the (query, key) pairs of a head; ``heads``
+    share ``groups`` of keys whose bytes in all are ``keys``. ``cut`` marks rows whose ``window`` hides keys.
+    """
+
+    batch: Array
+    q_len: Array
+    reach: Array
+    pairs: Array
+    heads: Array
+    groups: Array
+    window: Array
+    cut: NDArray[np.bool_]
+    keys: Array
+
+    @property
+    def packed(self) -> Array:
+        """Query rows that share keys: heads of a group times new tokens."""
+        out: Array = self.heads / self.groups * self.q_len
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Attention on the cores: ``tasks`` x ``split`` pieces, ``scored`` padded (row, key) pairs, ``drawn`` key bytes.
+
+    ``idle`` is how much longer the cores run than if all were busy to the end; ``apart`` marks heads that share no
+    reads; ``filled`` is the share of a prefill tile's rows that hold queries.
+    """
+
+    tasks: Array
+    split: Array
+    scored: Array
+    drawn: Array
+    idle: Array
+    apart: NDArray[np.bool_]
+    filled: Array
+    waves: Array
+
+
+def decode_layout(unit: Unit, grid: Grid, shape: Heads, *, splits: bool = True) -> Layout:
+    """Return few queries against many keys: a tile holds a group's heads, keys are split where cores stay idle."""
+    packed = shape.packed
+    apart = (packed > grid.apart_above) | (shape.window > 0.0) & grid.apart_windowed
+    rows = np.where(packed > grid.rows, grid.wide, grid.rows)
+    tasks = shape.batch * np.where(
+        apart, shape.heads * np.ceil(shape.q_len / grid.rows), shape.groups * np.ceil(packed / rows)
+    )
+    most = np.ceil(shape.reach / _KEYS) if splits else np.ones_like(tasks)
+    split = np.clip(np.floor(unit.cores / tasks), 1.0, most)
+    waves = tasks * split / unit.cores
+    return Layout(
+        tasks=tasks,
+        split=split,
+        scored=tasks * rows * np.ceil(shape.reach / 16.0) * 16.0,
+        drawn=shape.keys * tasks / (shape.batch * shape.groups),
+        idle=np.minimum(np.ceil(waves) / waves, unit.cores),
+        apart=apart,
+        filled=np.minimum(packed / rows, 1.0),
+        waves=waves,
+    )
+
+
+def prefill_layout(unit: Unit, grid: Grid, shape: Heads) -> Layout:
+    """Return many queries: tiles of query rows, the longest of which no core finishes before."""
+    per = shape.heads / shape.groups if grid.packs else np.ones_like(shape.heads)
+    strips = np.ceil(shape.q_len * per / _ROWS)
+    tasks = shape.batch * shape.heads / per * strips
+    rows = np.where(strips > 1.0, _ROWS, np.ceil(shape.q_len * per / 16.0) * 16.0)
+    edge = np.minimum(shape.q_len, np.maximum(_ROWS / per, 1.0))
+    longest = np.ceil(np.where(shape.cut, np.minimum(shape.reach, shape.window + edge), shape.reach) / _STEP) * _STEP
+    # A tile computes every key that any of its rows sees: half its height more under a causal mask, all in a window.
+    masked = shape.pairs < shape.q_len * shape.reach
+    extra = np.where(masked, np.where(shape.cut, edge, 0.5 * edge), 0.0)
+    mean = np.minimum(shape.pairs / shape.q_len + extra, longest)
+    waves = tasks / unit.cores
+    return Layout(
+        tasks=tasks,
+        split=np.ones_like(tasks),
+        scored=tasks * rows * mean,
+        drawn=shape.keys * (shape.heads / shape.groups) / per * strips * mean / shape.reach,
+        idle=np.maximum(np.ceil(waves), longest / mean) / waves,
+        apart=np.zeros(tasks.shape, dtype=bool),
+        filled=np.minimum(shape.q_len * per, _ROWS) / _ROWS,
+        waves=waves,
+    )
+
+
+def layout_of(unit: Unit, grid: Grid, shape: Heads, *, decode: bool, splits: bool = True) -> Layout:
+    """Return the layout of decode, or of prefill, in which a lone query is laid out as decode by some kernels."""
+    if decode:
+        return decode_layout(unit, grid, shape, splits=splits)
+    many = prefill_layout(unit, grid, shape)
+    lone = shape.q_len <= 1.0
+    if not grid.single or not lone.any():
+        return many
+    few = decode_layout(unit, grid, shape)
+    return Layout(**{name: np.where(lone, getattr(few, name), getattr(many, name)) for name in Layout.__slots__})

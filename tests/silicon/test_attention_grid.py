@@ -1,0 +1,119 @@
+"""How kernels lay attention over cores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suanli.catalog import chip
+from suanli.silicon import attention_time, mla_time
+from suanli.silicon._attention_grid import Heads, decode_layout, grid_of, layout_of, prefill_layout
+from suanli.silicon._attention_work import _missing
+from suanli.silicon._unit import unit_of
+
+A100 = unit_of(chip("a100-80-sxm"))
+
+
+def heads(
+    *, batch: float = 1, q: float = 1, kv: float = 4096, n: float = 32, groups: float = 8, window: float = 0
+) -> Heads:
+    one = np.ones(1)
+    seen = min(kv, window + q) if window else kv
+    pairs = min(q * kv - 0.5 * q * (q - 1), q * window if window else np.inf)
+    return Heads(
+        batch=batch * one,
+        q_len=q * one,
+        reach=seen * one,
+        pairs=pairs * one,
+        heads=n * one,
+        groups=groups * one,
+        window=window * one,
+        cut=np.array([0 < window < kv]),
+        keys=512.0 * batch * groups * seen * one,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kernel", "algorithm"),
+    [
+        ("vllm/vllm_flash_attn_fa3", "fa3"),
+        ("sglang/flash_attention_v3", "fa3"),
+        ("sglang/flash_attention", "fa2"),
+        ("vllm/vllm_vit_flash_attn_fa2", "fa2"),
+        ("vllm/vllm_flashinfer_fidecode", "flashinfer"),
+        ("trtllm/torch_flow", "xqa"),
+        ("vllm/vllm_triton_attn", "triton"),
+        ("somebody/else", ""),
+        (None, ""),
+    ],
+)
+def test_a_kernel_names_its_algorithm(kernel: str | None, algorithm: str) -> None:
+    assert grid_of(kernel).algorithm == algorithm
+
+
+def test_heads_of_a_group_share_a_tile_until_the_kernel_takes_them_apart() -> None:
+    tasks = {
+        (kernel, n, window): decode_layout(A100, grid_of(kernel), heads(batch=512, n=n, window=window)).tasks[0]
+        for kernel in ("vllm/vllm_flash_attn_fa2", "vllm/vllm_flash_attn_fa3", "trtllm/torch_flow")
+        for n in (32, 320)
+        for window in (0, 128)
+    }
+    assert tasks["vllm/vllm_flash_attn_fa3", 32, 128] == 512 * 8
+    assert tasks["vllm/vllm_flash_attn_fa2", 32, 0] == 512 * 8
+    assert tasks["vllm/vllm_flash_attn_fa2", 32, 128] == 512 * 32  # no packing under a window
+    assert tasks["trtllm/torch_flow", 32, 0] == 512 * 8
+    assert tasks["trtllm/torch_flow", 320, 0] == 512 * 320  # 40 query heads a KV head: each on its own
+
+
+@given(batch=st.integers(1, 4096), kv=st.integers(1, 200_000), groups=st.sampled_from([1, 2, 8, 64]))
+def test_splits_fill_cores_and_no_more(batch: int, kv: int, groups: int) -> None:
+    lay = decode_layout(A100, grid_of("vllm/vllm_flash_attn"), heads(batch=batch, kv=kv, n=64, groups=groups))
+    assert 1 <= lay.split[0] <= np.ceil(kv / 128)
+    assert lay.tasks[0] * lay.split[0] <= max(lay.tasks[0], A100.cores)
+    assert lay.idle[0] >= 1.0
+    assert lay.scored[0] >= batch * 64 * kv
+
+
+@given(q=st.integers(1, 20_000), batch=st.integers(1, 64), window=st.sampled_from([0, 128, 4096]), packs=st.booleans())
+def test_a_prefill_computes_all_pairs_and_waits_for_its_longest_tile(
+    q: int, batch: int, window: int, packs: bool
+) -> None:
+    shape = heads(batch=batch, q=q, kv=q, window=window)
+    grid = grid_of("vllm/vllm_flash_attn_fa3" if packs else "vllm/vllm_flash_attn_fa2")
+    lay = prefill_layout(A100, grid, shape)
+    assert lay.scored[0] >= batch * 32 * shape.pairs[0] * (1 - 1e-9)
+    per_tile = lay.scored[0] / lay.tasks[0]
+    on_longest_core = lay.scored[0] * lay.idle[0] / A100.cores
+    assert on_longest_core >= per_tile * (1 - 1e-9)
+    assert on_longest_core >= lay.scored[0] / A100.cores * (1 - 1e-9)
+
+
+def test_one_new_token_is_decode_to_some_kernels() -> None:
+    shape = heads(batch=64, kv=512)
+    flash, xqa = grid_of("vllm/vllm_flash_attn_fa3"), grid_of("trtllm/torch_flow")
+    assert layout_of(A100, flash, shape, decode=False).tasks[0] == 64 * 8
+    assert layout_of(A100, xqa, shape, decode=False).tasks[0] == 64 * 32
+
+
+@given(size=st.floats(1.0, 1e9), cache=st.floats(0.0, 1e8))
+def test_what_no_cache_can_hold_comes_from_memory(size: float, cache: float) -> None:
+    missed = _missing(np.array([size]), cache)[0]
+    assert size >= missed >= (size - cache) * (1 - 1e-9)
+
+
+def test_latency_counts_rounds_of_tiles() -> None:
+    # H100, FlashAttention 3 in SGLang, 32 heads in 8 groups of 128, two keys: 52.6 us at batch 256 and 182.6 us at
+    # 1,024 (aiconfigurator-core 0.12.0, Apache-2.0): nothing but rounds of tiles, 16 and 63 on 132 cores.
+    shape = {"phase": "decode", "q_len": 1, "kv_len": 2, "n_heads": 32, "n_kv_heads": 8, "head_dim": 128}
+    times = attention_time(chip("h100"), batch=[256, 1024], dtype="bf16", kernel="sglang/fa3", **shape)  # type: ignore[arg-type]
+    assert np.abs(np.log(times / [52.6e-6, 182.6e-6])).max() < 0.2
+
+
+def test_latent_attention_splits_its_keys_only_where_the_kernel_does() -> None:
+    # TensorRT-LLM, 16 heads, one sequence, 65,536 keys: 7.8 ms on A100, which leaves them to one core, 71 us on H100
+    # (aiconfigurator-core 0.12.0, Apache-2.0).
+    shape = {"phase": "decode", "batch": 1, "q_len": 1, "kv_len": 65536, "n_heads": 16, "dtype": "bf16"}
+    long, short = (mla_time(chip(c), kernel="trtllm/default", **shape)[0] for c in ("a100", "h100"))  # type: ignore[arg-type]
+    assert long > 30.0 * short
