@@ -44,8 +44,6 @@ _GUESSED = 1.2  # factor on the interval where the precision is a default
 _HIDDEN = 1.15  # where a model has layers for speculative decoding and the run does not say whether it used them
 _POOLED = 1.2  # where framework or chip family have no runs of their own
 
-KNEE = 0.99  # MLPerf server runs go to this share of the greatest rate within limits: beyond it only queues grow
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -204,6 +202,8 @@ def _pick(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) ->
 def _closed(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) -> Found:
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
     cases = [ready.cases[o] for o in ready.owner[rows]]
+    fresh = np.where([c.alike for c in cases], tune["fresh"][rows], 1.0)
+    habits = replace(habits, first_s=habits.first_s * fresh)
     clients = np.array([c.clients if c.rate is None else 1.0 for c in cases]) / n
     rate = np.array([c.rate or np.nan for c in cases]) / n
     load: dict[str, Any] = {
@@ -274,10 +274,11 @@ def _bounded(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp])
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
     cases = [ready.cases[o] for o in ready.owner[rows]]
     limits = np.array([_limits(c) for c in cases])
+    habits = replace(habits, first_s=np.zeros_like(prompt))  # LoadGen calls the engine in its own process
     _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer, loads=16)
     curve = replace(curve, ttft_s=curve.ttft_s * tune["queue"][rows][:, None])
     _, state = most_within(
-        curve, ttft=limits[:, 0] / tail(0.99, metric="ttft"), tpot=limits[:, 1] / tail(0.99, metric="tpot"), knee=KNEE
+        curve, ttft=limits[:, 0] / tail(0.99, metric="ttft"), tpot=limits[:, 1] / tail(0.99, metric="tpot")
     )
     rate = state.requests_per_s * n * answer * tune["bounded"][rows]
     best = _best(ready, rows, rate)

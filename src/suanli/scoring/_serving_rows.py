@@ -136,7 +136,7 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
     }
     facts |= {"version": version, "isl": nominal[0] if nominal else 0.0, "osl": nominal[1] if nominal else 0.0}
     degrees = {"tp": layout.tp, "dp": layout.dp} if layout else {"tp": n_chips, "dp": 1}
-    started = launch(title, {**facts, "clients": clients, **degrees}) if mode != "disagg" else Launch()
+    started = launch(way.scripts, {**facts, "clients": clients, **degrees}) if mode != "disagg" else Launch()
     drafts = _DRAFTS.search(command)
     at_once = mode == "closed" and rounds == 1.0
     return Case(

@@ -14,7 +14,8 @@ _DATA = Path(__file__).parent / "data" / "protocols.yaml"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """A benchmark's closed loop: requests a client sends, mean length over the nominal one, width of the answers'
-    lengths over their mean, whether all are alike, and whether the server is as installed (no tuning, no warm-up)."""
+    lengths over their mean, whether all are alike, whether the server is as installed (no tuning, no warm-up), and
+    whose ``scripts`` start it."""
 
     rounds: float
     length: float
@@ -22,6 +23,7 @@ class Protocol:
     alike: bool
     cold: bool
     source: str
+    scripts: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +79,12 @@ def protocol(title: str, nominal: tuple[float, float] | None = None) -> Protocol
         alike=bool(row["alike"]),
         cold=bool(row.get("cold", False)),
         source=row["source"],
+        scripts=row.get("scripts", ""),
     )
 
 
-def launch(title: str, facts: Mapping[str, str | float]) -> Launch:
-    """Return how the scripts of the benchmark ``title`` start the server of a run with ``facts``.
+def launch(scripts: str, facts: Mapping[str, str | float]) -> Launch:
+    """Return how the benchmark ``scripts`` start the server of a run with ``facts``.
 
     Facts are ``framework``, ``family``, ``model``, ``precision``, ``version``, ``isl``, ``osl``, ``clients``, ``tp``
     and ``dp``. All entries whose conditions hold apply, later ones over earlier: a text or number must be among those
@@ -89,7 +92,7 @@ def launch(title: str, facts: Mapping[str, str | float]) -> Launch:
     """
     found: dict[str, Any] = {}
     for row in _tree()["launches"]:
-        if row["match"].casefold() in title.casefold() and _holds(row, facts):
+        if row["scripts"] == scripts and _holds(row, facts):
             found |= row["set"]
     return Launch(**found)
 

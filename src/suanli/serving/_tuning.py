@@ -33,7 +33,9 @@ NAMES: Mapping[str, str] = {
     "host": "s a step that the host adds",
     "layer": "s a layer and step that launches add",
     "front": "s a running sequence and step for sampling and streaming",
+    "eager": "s a layer that a step with prompts takes at least: its launches, which no graph holds",
     "first": "s from a request's arrival to its first step",
+    "fresh": "factor on the delay before the first step where all answers are alike",
     "arrive": "s that the front end takes to accept a request, one after another",
     "cohort": "share of rounds in which all running requests start together, where all answers are alike",
     "varied": "the same where lengths vary",
@@ -50,6 +52,7 @@ NAMES: Mapping[str, str] = {
 }
 """Names and meanings of the factors."""
 
+_PROMPTS = 512.0  # tokens a step above which frameworks capture no graphs
 _TURN = 8.0  # log2 of the tokens a step at which reading weights and computing weigh alike
 
 
@@ -76,6 +79,8 @@ def lanes_of(tables: Tables, tune: Mapping[str, Array], cache_tokens: Array) -> 
     routed = tune["experts"][:, None] ** compute * tune["expert_weights"][:, None] ** (1.0 - compute)
     linear = linear + routed * p[:, 1] + tune["other"][:, None] * p[:, 2]
     linear = linear + tune["bulk"][:, None] ** compute * tune["links"][:, None] ** (1.0 - compute) * p[:, 3]
+    eager = tune["eager"][:, None] * tables.layers[:, None] * (GRID >= _PROMPTS)[None, :]
+    linear = np.maximum(linear, eager)
     latent = np.where(tables.latent, tune["latent"], 1.0)
     return Lanes(
         linear=linear,
