@@ -20,6 +20,7 @@ from suanli.training import (
     setting_of,
     site_of,
     step,
+    strategy_tables,
 )
 from suanli.training._evaluate import step_time, total_memory
 from suanli.training._offers import EVERYTHING, offers_of
@@ -148,6 +149,38 @@ def test_pins_hold(ranking: Ranking) -> None:
     assert float(pinned.best.time.value[0]) >= float(ranking.best.time.value[0])
     with pytest.raises(InfeasibleError, match="with tp 5"):
         search(setting(), parameters=PRIOR, pins={"tp": 5})
+
+
+def test_every_strategy_is_in_the_table(ranking: Ranking) -> None:
+    frames = list(strategy_tables(ranking))
+    assert sum(f.height for f in frames) == ranking.found.size
+    assert sum(int(f["fits"].sum()) for f in frames) == ranking.found.fitting
+    best = min(float(f.filter("fits")["step_s"].min()) for f in frames)  # type: ignore[arg-type]
+    assert best == pytest.approx(float(ranking.best.time.value[0]), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("pins", "seq", "message"),
+    [
+        ({"tp": 5}, 4096, "with tp 5: tp 5 does not divide the 32 heads"),
+        ({"pp": 40}, 4096, "pp 40 is more than the 32 layers"),
+        ({"cp": 8}, 4104, "a sequence of 4,104 tokens does not divide by 2 x cp 8"),
+        ({"ep": 4}, 4096, "ep 4 does not divide the 0 experts"),
+        ({"tp": 8, "pp": 4}, 4096, "tp 8 x pp 4 = 32 does not divide 16 chips"),
+        ({"dp": 16, "micro_batch": 3}, 4096, "dp must divide the batch"),
+    ],
+)
+def test_impossible_degrees_say_which(pins: dict[str, int], seq: int, message: str) -> None:
+    with pytest.raises(InfeasibleError, match=message):
+        search(setting(seq_len=seq), parameters=PRIOR, pins=pins)
+
+
+def test_sharding_and_recomputation_can_be_fixed(ranking: Ranking) -> None:
+    pinned = search(setting(), parameters=PRIOR, pins={"sharding": 3, "recompute": 2, "cp": 2, "context": 1})
+    for c in pinned.choices:
+        s = c.step.strategies
+        assert (s.sharding[0], s.recompute[0], s.cp[0], s.context[0]) == (3, 2, 2, 1)
+    assert float(pinned.best.time.value[0]) > float(ranking.best.time.value[0])
 
 
 def test_a_model_that_fits_nowhere_says_by_how_much() -> None:

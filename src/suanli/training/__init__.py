@@ -27,7 +27,6 @@ from suanli.training._ranking import (
     Ranking,
     Setting,
     Step,
-    layout_table,
     memory_table,
     search,
     setting_of,
@@ -47,6 +46,7 @@ from suanli.training._scaling import (
 )
 from suanli.training._step import PARTS
 from suanli.training._strategy import CONTEXT, RECOMPUTE, SCHEDULES, SHARDING, Strategies, describe, strategies
+from suanli.training._table import layout_table, strategy_tables
 from suanli.training._trace import picture, picture_svg, pipeline_events
 
 __all__ = [
@@ -125,6 +125,7 @@ __all__ = [
     "step",
     "step_time",
     "strategies",
+    "strategy_tables",
     "timeline",
     "torchtitan_options",
     "total_memory",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,6 @@ from suanli.training._routing import dropped_share
 from suanli.training._search import Found, chosen, ranked, search_space
 from suanli.training._strategy import Strategies, describe
 from suanli.training._units import half_format
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Array = NDArray[np.float64]
 
@@ -85,13 +81,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """The outcome of a search: ranked choices, near misses that memory rules out, and how many were looked at."""
+    """The outcome of a search: ranked choices, near misses that memory rules out, what was looked at, under how many
+    bytes a chip."""
 
     setting: Setting
     choices: tuple[Choice, ...]
     misses: tuple[Choice, ...]
     found: Found
     parameters: Parameters
+    memory_limit: float
 
     @property
     def best(self) -> Step:
@@ -284,7 +282,12 @@ def search(
         for i, one in enumerate(steps)
     )
     return Ranking(
-        setting=setting, choices=choices, misses=_misses(setting, found, p, steps[0], room), found=found, parameters=p
+        setting=setting,
+        choices=choices,
+        misses=_misses(setting, found, p, steps[0], room),
+        found=found,
+        parameters=p,
+        memory_limit=room,
     )
 
 
@@ -336,22 +339,3 @@ def memory_table(one: Step) -> dict[str, dict[str, float]]:
         stage: {x.name: float(getattr(m, x.name)[0]) for x in fields(Memory)} | {"total": float(m.total[0])}
         for stage, m in (("first", one.first), ("last", one.last))
     }
-
-
-def layout_table(ranking: Ranking) -> pl.DataFrame:
-    """Return the fastest fitting strategy of every layout: its fields, step time (s), memory (bytes) and tokens/s."""
-    import polars as pl
-
-    found = ranking.found
-    index = np.flatnonzero(np.isfinite(found.seconds))
-    prepared = chosen(found, index, found.switch[index])
-    columns = {x.name: np.broadcast_to(getattr(prepared.strategies, x.name), index.shape) for x in fields(Strategies)}
-    return pl.DataFrame(
-        {
-            **columns,
-            "global_batch": prepared.batch,
-            "step_s": found.seconds[index],
-            "memory_bytes": total_memory(prepared),
-            "tokens_per_s": prepared.batch * ranking.setting.seq / found.seconds[index],
-        }
-    ).sort("tokens_per_s", descending=True)

@@ -98,7 +98,7 @@ def layouts(
     experts = int(f.experts[0])
     found: list[Layout] = []
     for tp, pp, cp in _model_degrees(f, n_chips=n_chips, seq=seq, domain=domain, pins=held, exact=exact, offers=offers):
-        for ep in _pinned(_divisors_of_experts(experts), held.get("ep")):
+        for ep in _pinned(_divisors_of_experts(experts), held.get("ep"), _divisors_of_experts(experts)):
             dp = _data_degree(n_chips // (tp * pp * cp), tp * cp, ep, batch)
             if dp < 1 or (exact and (dp * tp * pp * cp != n_chips or batch % dp)) or dp != held.get("dp", dp):
                 continue
@@ -112,6 +112,7 @@ def layouts(
                             Layout(tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas, share * dp)
                             for context in _contexts(f, tp, cp, offers)
                             for replicas in _replicas(tp, dp * cp, ep, domain, offers)
+                            if context == held.get("context", context) or cp == 1
                         ]
     if exact or not found:
         return found
@@ -125,9 +126,9 @@ def _model_degrees(
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (tp, pp, cp) that the model and the chips admit."""
     heads, layers = int(f.heads[0]), int(f.layers[0])
-    for tp in _pinned([d for d in divisors(heads) if d <= min(n_chips, 4 * domain)], pins.get("tp")):
+    for tp in _pinned([d for d in divisors(heads) if d <= min(n_chips, 4 * domain)], pins.get("tp"), divisors(heads)):
         stages = divisors(n_chips) if exact else sorted({*divisors(layers), *(2**i for i in range(9))})
-        for pp in _pinned([d for d in stages if d <= min(layers, n_chips // tp)], pins.get("pp")):
+        for pp in _pinned([d for d in stages if d <= min(layers, n_chips // tp)], pins.get("pp"), range(1, layers + 1)):
             for cp in _pinned([2**i for i in range(11)], pins.get("cp")):
                 if not _chunks(seq, cp) or (cp > 1 and not offers.contexts):
                     continue
@@ -135,8 +136,11 @@ def _model_degrees(
                     yield tp, pp, cp
 
 
-def _pinned(options: list[int], pin: int | None) -> list[int]:
-    return options if pin is None else [pin]
+def _pinned(options: list[int], pin: int | None, possible: Sequence[int] | None = None) -> list[int]:
+    """Return ``options``, or the one that is fixed if it is ``possible`` at all."""
+    if pin is None:
+        return options
+    return [pin] if possible is None or pin in possible else []
 
 
 def _data_degree(ranks: int, inner: int, ep: int, batch: int) -> int:
@@ -209,20 +213,40 @@ def space(
         offers=offers,
     )
     if not found:
-        fixed = ", ".join(f"{k} {v}" for k, v in (pins or {}).items())
-        raise InfeasibleError(
-            f"no tp x pp x cp x dp makes {n_chips:,} chips for a batch of {batch:,} sequences of {seq:,} tokens"
-            + (f" with {fixed}" if fixed else "")
-            + f": dp must divide the batch, tp the {int(f.heads[0])} heads, and pp is at most {int(f.layers[0])} layers"
-        )
-    return space_of(found, offers)
+        raise InfeasibleError(_why_none(f, n_chips=n_chips, batch=batch, seq=seq, pins=pins or {}, offers=offers))
+    return space_of(found, offers, pins)
 
 
-def space_of(found: Sequence[Layout], offers: Offers = EVERYTHING) -> Space:
-    """Return the strategies of layouts under every setting of the switches that ``offers`` allows."""
+def _why_none(f: Facts, *, n_chips: int, batch: int, seq: int, pins: Mapping[str, int], offers: Offers) -> str:
+    """Return in one line which degree rules every layout out, or the rules that degrees must keep together."""
+    degrees = {name: pins.get(name, 1) for name in ("tp", "pp", "dp", "cp", "ep")}
+    tp, pp, dp, cp, ep = degrees.values()
+    product, experts = tp * pp * dp * cp, int(f.experts[0])
+    fixed = ", ".join(f"{k} {v}" for k, v in pins.items() if k in {*degrees, "vpp", "micro_batch"})
+    said = " x ".join(f"{k} {v}" for k, v in degrees.items() if k in pins and k != "ep")
+    reasons = (
+        (int(f.heads[0]) % tp > 0, f"tp {tp} does not divide the {int(f.heads[0])} heads"),
+        (pp > int(f.layers[0]), f"pp {pp} is more than the {int(f.layers[0])} layers"),
+        (cp > 1 and not offers.contexts, f"cp {cp}: this era has no context parallelism; name another with --era"),
+        (seq % (2 * cp) > 0 and cp > 1, f"a sequence of {seq:,} tokens does not divide by 2 x cp {cp}"),
+        (ep > 1 and (experts < 2 or experts % ep > 0), f"ep {ep} does not divide the {experts} experts"),
+        (n_chips % product > 0, f"{said} = {product:,} does not divide {n_chips:,} chips"),
+        (batch % dp > 0, f"dp {dp} does not divide the batch of {batch:,} sequences"),
+    )
+    begun = f"no tp x pp x cp x dp makes {n_chips:,} chips for a batch of {batch:,} sequences of {seq:,} tokens"
+    found = next((text for broken, text in reasons if broken), None)
+    rules = f"dp must divide the batch, tp the {int(f.heads[0])} heads, and pp is at most {int(f.layers[0])} layers"
+    return begun + (f" with {fixed}" if fixed else "") + ": " + (found or rules)
+
+
+def space_of(found: Sequence[Layout], offers: Offers = EVERYTHING, pins: Mapping[str, int] | None = None) -> Space:
+    """Return the strategies of layouts under every setting of the switches that ``offers`` allows and ``pins`` leave.
+
+    ``pins`` fixes "sharding" and "recompute" by their indices.
+    """
     table = np.array([x[:-1] for x in found], dtype=np.float64)
     tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas = np.ascontiguousarray(table.T)
-    switches = _switches(offers)
+    switches = _switches(offers, pins or {})
     grid = Strategies(
         tp=tp,
         pp=pp,
@@ -241,13 +265,15 @@ def space_of(found: Sequence[Layout], offers: Offers = EVERYTHING) -> Space:
     return Space(grid=grid, batch=np.array([float(x.batch) for x in found]), n_layouts=len(found), shape=shape)
 
 
-def _switches(offers: Offers) -> dict[str, Array]:
+def _switches(offers: Offers, pins: Mapping[str, int]) -> dict[str, Array]:
     """Return each switch along its own axis, a last axis of one for layouts; a pair that depends shares an axis."""
 
     def both(has: bool) -> list[float]:
         return [0.0, 1.0] if has else [0.0]
 
     sharding = [float(i) for i, name in enumerate(SHARDING) if name in offers.sharding or name == "none"]
+    sharding = [float(pins["sharding"])] if "sharding" in pins else sharding
+    again = [(r, share) for r, share in _RECOMPUTE if r == pins.get("recompute", r)]
     overlap = 3 if offers.tp_overlap else 2
     axes: list[dict[str, list[float]]] = [
         {"offload_activations": both(offers.activation_offload)},
@@ -255,7 +281,7 @@ def _switches(offers: Offers) -> dict[str, Array]:
         {"offload": both(offers.optimizer_offload)},
         {"sharding": sharding},
         {"dp_overlap": [0.0, 1.0]},
-        {"recompute": [r for r, _ in _RECOMPUTE], "recompute_share": [share for _, share in _RECOMPUTE]},
+        {"recompute": [r for r, _ in again], "recompute_share": [share for _, share in again]},
         {"sequence_parallel": [0.0, 1.0, 1.0][:overlap], "tp_overlap": [0.0, 0.0, 1.0][:overlap]},
     ]
     out = {}
@@ -274,6 +300,6 @@ def valid(s: Strategies) -> NDArray[np.bool_]:
     collective to overlap; hybrid sharding shares something.
     """
     tensor = (s.tp > 1) | (s.sequence_parallel == 0)
-    data = (s.dp * s.cp > 1) | ((s.sharding == 0) & (s.dp_overlap == 0))
+    data = (s.dp * s.cp > 1) | ((s.sharding == s.sharding.min()) & (s.dp_overlap == 0))
     out: NDArray[np.bool_] = tensor & data & ((s.replicas == 1) | (s.sharding > 0))
     return out
