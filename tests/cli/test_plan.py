@@ -28,6 +28,7 @@ def test_what_cannot_be_done_is_one_line(capsys: pytest.CaptureFixture[str], tmp
     assert "unknown variant" in refused(capsys, SMALL, "--budget", "none")
     assert "one case, found also" in refused(capsys, SMALL, SMALL)
     assert "two folders" in refused(capsys, "diff", SMALL)
+    assert "a new folder" in refused(capsys, "new")
     (tmp_path / "file").write_text("x", encoding="utf-8")
     assert "is a file" in refused(capsys, SMALL, "--out", str(tmp_path / "file"))
     assert "is a file" in refused(capsys, SMALL, "--out", str(tmp_path / "file" / "below"))
@@ -66,3 +67,11 @@ def test_two_plans_are_told_beside_each_other(capsys: pytest.CaptureFixture[str]
     assert cost["change"] < 0  # more money is never worse
     parts = [r["change"] for r in body["headline"] if r["figure"].startswith("  ")]
     assert sum(parts) == pytest.approx(cost["change"], rel=1e-6)
+
+
+def test_a_case_to_start_from(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", "new", str(tmp_path / "mine")])
+    assert stop.value.code == 0
+    assert "prices.csv" in capsys.readouterr().out
+    assert (tmp_path / "mine" / "case.yaml").is_file()

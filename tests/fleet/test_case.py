@@ -28,7 +28,7 @@ def edited(folder: Path, old: str, new: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["bytedance-2025", "trendforce-gpt"])
+@pytest.mark.parametrize("name", ["bytedance-2025", "small-cloud", "trendforce-gpt"])
 def test_shipped_cases_read_and_every_figure_has_a_known_source(name: str) -> None:
     case = fleet.load_case(name)
     known = known_sources(case.spec)
@@ -107,6 +107,19 @@ def test_unknown_case_names_the_nearest() -> None:
         fleet.load_case("bytedance-2026")
     with pytest.raises(InputError, match="no such case folder"):
         fleet.load_case("somewhere/else")
+
+
+def test_a_case_to_start_from_is_copied(tmp_path: Path) -> None:
+    made = fleet.new_case(tmp_path / "mine")
+    spec = fleet.load_case(made).spec
+    assert spec == fleet.load_case("small-cloud").spec
+    listed = spec.offers[0].prices[0].price
+    assert listed is not None
+    assert listed.source == "P-H200-2025-epoch"  # from the price list
+    with pytest.raises(InputError, match="is there already"):
+        fleet.new_case(made)
+    with pytest.raises(InputError, match="did you mean 'trendforce-gpt'"):
+        fleet.new_case(tmp_path / "other", "trendforce")
 
 
 def test_a_folder_without_a_case(tmp_path: Path) -> None:

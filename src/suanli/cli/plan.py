@@ -21,9 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    case: Annotated[str, typer.Argument(metavar="CASE", help="A case folder, the name of a shipped case, or 'diff'.")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="A case folder, a shipped case, 'new' or 'diff'.")],
     others: Annotated[
-        list[str] | None, typer.Argument(metavar="[A B]", help="With 'diff': two folders with plans.")
+        list[str] | None,
+        typer.Argument(metavar="[A B]", help="new FOLDER [CASE]: a case to start from; diff A B: two plans compared."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the plan; default results/CASE.")
@@ -64,6 +65,9 @@ def plan(
     """Plan a case, print what a director needs, and write report, plan.json and tables."""
     if case == "diff":
         _diff(others or [], json_path, full=full)
+        return
+    if case == "new":
+        _new(others or [], json_path)
         return
     if others:
         raise InputError(f"plan takes one case, found also '{others[0]}'")
@@ -117,6 +121,20 @@ def _day(text: str | None) -> dt.date | None:
         return dt.date.fromisoformat(text)
     except ValueError as error:
         raise InputError(f"--as-of: '{text}' is not a date such as 2025-01-22") from error
+
+
+def _new(names: list[str], json_path: str | None) -> None:
+    """Copy a shipped case to start from."""
+    from suanli import fleet
+
+    if not 1 <= len(names) <= 2:
+        raise InputError("plan new takes a new folder, and if you like a shipped case: suanli plan new FOLDER [CASE]")
+    folder = fleet.new_case(Path(names[0]), *names[1:])
+    listed = ", ".join(sorted(p.name for p in folder.iterdir()))
+    console(json_path).print(
+        f"{folder}: {listed}\nEdit them (docs/case.md says what each field is), then: suanli plan {folder}"
+    )
+    emit_json(json_path, {"case": str(folder), "files": listed.split(", ")})
 
 
 def _diff(folders: list[str], json_path: str | None, *, full: bool) -> None:

@@ -3,7 +3,7 @@
 from suanli.fleet._backtest import Rolled, Test, backtest, effect_of_rule, rolling, rolling_row
 from suanli.fleet._backtest import rows as backtest_rows
 from suanli.fleet._budgets import budget_variant
-from suanli.fleet._case import Case, example_folders, load_case
+from suanli.fleet._case import Case, example_folders, load_case, new_case
 from suanli.fleet._changes import OfferChange, ruling_changes
 from suanli.fleet._difference import diff
 from suanli.fleet._lots import Lots, whole_lots
@@ -36,6 +36,7 @@ __all__ = [
     "example_folders",
     "going_on",
     "load_case",
+    "new_case",
     "rolling",
     "rolling_row",
     "ruling_changes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -43,6 +44,27 @@ def example_folders() -> dict[str, Path]:
         if root.is_dir():
             out |= {p.name: p for p in sorted(root.iterdir()) if (p / "case.yaml").is_file()}
     return out
+
+
+FIRST = "small-cloud"
+"""The shipped case to start from."""
+
+
+def new_case(folder: Path, like: str = FIRST) -> Path:
+    """Copy a shipped case into the new ``folder`` and return it.
+
+    Raises UnknownNameError for no such case, InputError where the folder holds something or can't be written.
+    """
+    shipped = example_folders()
+    if like not in shipped:
+        raise _no_case(like, shipped)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: is there already; name a new folder")
+    try:
+        shutil.copytree(shipped[like], folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+    return folder
 
 
 def load_case(path_or_name: str | Path) -> Case:

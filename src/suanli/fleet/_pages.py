@@ -12,16 +12,18 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from suanli.files import write_text
+from suanli.files import read_text, write_text
+from suanli.fleet._case import FIRST, example_folders
 from suanli.fleet._figure import Fig, In
 from suanli.fleet._schema import CaseSpec
+from suanli.fleet._tables import DEMAND, MEASURED, PRICES, RATES
 from suanli.fleet.mathematics import FAMILIES, NOTES
 
 CASE_HEAD = """# The case language
 
 A case is a folder with `case.yaml` and, if you like, more YAML files beside it: each top-level field stands in one of
-them. Long demand curves may lie in a CSV (columns `service, month, value, source`, optional `low, high, note,
-known_from`).
+them. `suanli plan new my-case` copies a small one to start from (it stands at the end of this page), and
+`suanli plan my-case` plans it; what is wrong is told as one line, `file:line: field: problem`.
 
 **Figures.** Every number that says something about the world is written
 `{value: ..., source: ..., low: ..., high: ..., note: ...}`. `value` is text with its unit (`110 MW`, `USD 16.7 k/chip`,
@@ -36,7 +38,24 @@ after its `facts_to` and rules published after its `known_to`.
 never enters a plan; a conditional one enters only where `conditions` states its condition as met, with a source;
 advice that the rule book itself calls no ban may be stated as tolerated under `guidance`.
 
-**Rates.** What a chip serves or trains comes from the engines; `rates` replaces one by a measured figure.
+**Rates.** What a chip serves or trains comes from the engines, for training by pool size (4,096, 16,384 and the
+run's largest pool: speed a chip falls as pools grow). `rates` replaces a rate by a measured one. A rate with the `pool`
+that it was measured on sets the level there, and the engine's curve is drawn through it; `corrections` multiply what
+the engines say of a chip, and `measurements` make such corrections of your own rows beside their predictions. `suanli
+explain RESULT rate.WORKLOAD.CHIP` shows which it was. A chip file that `suanli calibrate` wrote may lie beside the case
+and be named as `chip: this-machine.yaml`; so may a model's `config.json`, and a design as `design:ours.yaml`.
+
+**Tables.** Long lists may lie in CSV or Parquet files beside the case, with these columns (those in brackets may be
+absent):
+
+| named under | columns |
+| --- | --- |
+{tables}
+
+`source` is an id as above; any other text needs its day under `date` and becomes a source of its own. A price list
+names an `offer`, or a `chip` (and `supplier`) for all offers that sell it; a price is text with its currency
+(`USD 31 k`) or a number with its `currency`. A rate is text with its unit (`420 token/s/chip`) or a number with its
+`unit`.
 
 The tables below are made from the schema: field, type and unit, whether it must be stated, and what it is.
 """
@@ -78,14 +97,28 @@ def mathematics_page() -> str:
 
 
 def case_page() -> str:
-    """Return docs/case.md: a table for each part of the language."""
-    parts = [CASE_HEAD]
+    """Return docs/case.md: a table for each part of the language, and the case to start from."""
+    parts = [CASE_HEAD.replace("{tables}", "\n".join(_table_rows()))]
     for model in _models(CaseSpec):
         rows = ["| field | type | required | meaning |", "| --- | --- | --- | --- |"]
         rows += [_row(name, info) for name, info in model.model_fields.items() if name != "code"]
         title = "The case" if model is CaseSpec else model.__name__
         parts.append(f"## {title}\n\n{_first_line(model)}\n\n" + "\n".join(rows) + "\n")
+    folder = example_folders()[FIRST]
+    parts.append(f"## A case to start from\n\nThis is the shipped case `{FIRST}`.\n")
+    for name, kind in (("case.yaml", "yaml"), ("demand.csv", ""), ("prices.csv", ""), ("rates.csv", "")):
+        parts.append(f"`{name}`:\n\n```{kind}\n{read_text(folder / name).rstrip()}\n```\n")
     return "\n".join(parts)
+
+
+def _table_rows() -> list[str]:
+    """Return a row a kind of table: where a case names it, and its columns."""
+    kinds = {"`demand` of a service": DEMAND, "`price_lists`": PRICES, "`rate_tables`": RATES}
+    rows = [
+        f"| {where} | {', '.join(f'`{c}`' for c in needed)}, [{', '.join(f'`{c}`' for c in may)}] |"
+        for where, (needed, may) in kinds.items()
+    ]
+    return [*rows, f"| `measurements` | {', '.join(f'`{c}`' for c in MEASURED[0])}; other columns are left alone |"]
 
 
 def _models(root: type[BaseModel]) -> list[type[BaseModel]]:
@@ -135,7 +168,7 @@ def _type(kind: Any, metadata: Any = ()) -> str:
     if hasattr(kind, "__metadata__"):
         return _type(get_args(kind)[0], kind.__metadata__)
     if get_origin(kind) in {list, dict, tuple}:
-        inner = [_type(a) for a in get_args(kind) if a is not str or get_origin(kind) is list]
+        inner = [_type(a) for a in get_args(kind)[get_origin(kind) is dict :]]
         word = {list: "list of", dict: "by name:", tuple: "pair of"}[get_origin(kind)]
         return f"{word} {', '.join(dict.fromkeys(inner))}"
     args = [a for a in get_args(kind) if a is not type(None)]
