@@ -22,6 +22,7 @@ from suanli.training._parameters import (
     sigma_of,
 )
 from suanli.training._pipeline import Lengths, Work, timeline
+from suanli.training._quality import Comparison, Trained, compare, loss_of, seconds_for, tokens_by, tokens_for
 from suanli.training._ranking import (
     Choice,
     Ranking,
@@ -58,6 +59,7 @@ __all__ = [
     "SCHEDULES",
     "SHARDING",
     "Choice",
+    "Comparison",
     "Era",
     "Facts",
     "Feed",
@@ -76,8 +78,10 @@ __all__ = [
     "Site",
     "Step",
     "Strategies",
+    "Trained",
     "Work",
     "checkpoint_bytes",
+    "compare",
     "compute_optimal",
     "daly_interval",
     "delivered_compute",
@@ -97,6 +101,7 @@ __all__ = [
     "loss",
     "loss_law",
     "loss_laws",
+    "loss_of",
     "megatron_flags",
     "memory_of",
     "memory_table",
@@ -118,6 +123,7 @@ __all__ = [
     "rate_table",
     "read_flags",
     "search",
+    "seconds_for",
     "setting_of",
     "sigma_of",
     "site_of",
@@ -127,6 +133,8 @@ __all__ = [
     "strategies",
     "strategy_tables",
     "timeline",
+    "tokens_by",
+    "tokens_for",
     "torchtitan_options",
     "total_memory",
     "total_weights",
