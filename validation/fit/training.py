@@ -172,34 +172,48 @@ def seen(data: Data, keep: NDArray[np.bool_], p: Parameters) -> Parameters:
     )
 
 
+def settled(data: Data, keep: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return the most likely point given the rows in ``keep``, from the priors, and the slopes there."""
+    size = len(priors()) + sum(len(members) for members in names_of(data.rows).values())
+    x = np.zeros(size)
+    for _ in range(4):
+        x = fit(data, keep, start=x, slope=slopes(data, x), rounds=4)
+    return x, slopes(data, x)
+
+
+def without(data: Data, keep: NDArray[np.bool_], *, start: Array, slope: Array, name: str) -> tuple[Parameters, Array]:
+    """Return the parameters fitted on the rows in ``keep`` and what they predict of the others (s); print its error."""
+    p = seen(data, keep, unpack(fit(data, keep, start=start, slope=slope), names_of(data.rows)))
+    predicted = predict(data.parts, p, len(data.rows))[~keep]
+    error = predicted / np.exp(data.log_measured[~keep]) - 1.0
+    runs = np.array([r.source != "vtrain" for r in data.rows])[~keep]
+    error = error[runs] if runs.any() else error
+    mean, bias = 100.0 * np.abs(error).mean(), 100.0 * error.mean()
+    print(f"{name[:70]:70s} n {error.size:3d}  mean {mean:5.1f} %  bias {bias:+5.1f} %", flush=True)
+    return p, predicted
+
+
 def main(arguments: Sequence[str]) -> None:
     """Fit on the files named in ``arguments`` (default: what the project ships) and store the parameters."""
     paths = [Path(a) for a in arguments] or list(DEFAULTS)
     data = data_of(load(paths))
-    names = names_of(data.rows)
     everything = np.ones(len(data.rows), dtype=bool)
-    best = np.zeros(len(priors()) + sum(len(members) for members in names.values()))
-    for _ in range(4):
-        best = fit(data, everything, start=best, slope=slopes(data, best), rounds=4)
-    slope = slopes(data, best)
-    final = seen(data, everything, unpack(best, names))
-    groups = sorted({r.title for r in data.rows})
+    best, slope = settled(data, everything)
+    final = seen(data, everything, unpack(best, names_of(data.rows)))
     left_out: dict[str, Any] = {}
-    held = np.full(len(data.rows), np.nan)
-    for group in groups:
+    held, strict = np.full(len(data.rows), np.nan), np.full(len(data.rows), np.nan)
+    for group in sorted({r.title for r in data.rows}):
         keep = np.array([r.title != group for r in data.rows])
-        p = seen(data, keep, unpack(fit(data, keep, start=best, slope=slope), names))
+        p, held[~keep] = without(data, keep, start=best, slope=slope, name=group)
         left_out[group] = as_json(p)
-        held[~keep] = predict(data.parts, p, len(data.rows))[~keep]
-        error = held[~keep] / np.exp(data.log_measured[~keep]) - 1.0
-        mean, bias = 100.0 * np.abs(error).mean(), 100.0 * error.mean()
-        print(f"{group[:70]:70s} n {int((~keep).sum()):3d}  mean {mean:5.1f} %  bias {bias:+5.1f} %", flush=True)
     apart = np.array([r.source != "vtrain" for r in data.rows])
-    strict = np.full(len(data.rows), np.nan)
     if not apart.all():
-        p = seen(data, apart, unpack(fit(data, apart, start=best, slope=slope), names))
+        point, own = settled(data, apart)  # from the priors: not even a slope has seen a row of vTrain
+        p, strict[~apart] = without(data, apart, start=point, slope=own, name=WHOLE_VTRAIN)
         left_out[WHOLE_VTRAIN] = as_json(p)
-        strict[~apart] = predict(data.parts, p, len(data.rows))[~apart]
+    for family in sorted({r.chip.family for r in data.rows}):
+        keep = np.array([r.chip.family != family for r in data.rows])
+        without(data, keep, start=best, slope=slope, name=f"chip family {family}")
     spread = spreads(data, np.log(held) - data.log_measured, left_out)
     spread["vtrain_apart"] = robust(np.abs(np.log(strict) - data.log_measured)[~apart].tolist(), 0.12)
     for entry in left_out.values():
