@@ -46,6 +46,10 @@ def backtest(
         Path | None,
         typer.Option("--work", metavar="DIR", help="Keep finished days here until all are done, so as to go on."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write a page (.html) or its chart (.svg, .png)."),
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Print the regret of the plan on futures and of the plan on expected values, side by side."""
@@ -57,8 +61,10 @@ def backtest(
         raise InputError("backtest needs --as-of with days, or --rule with a rule's id")
     days = [_day(text) for text in as_of.split(",")] if as_of else []
     loaded = fleet.load_case(case)
+    if report is not None and report.suffix.lower() not in {".html", ".svg", ".png"}:
+        raise InputError(f"--report: {report} ends in none of .html, .svg, .png")
     if rule:
-        _rule(loaded, rule, budget, json_path)
+        _rule(loaded, rule, budget, report, json_path)
         return
     kept = fleet.NO_WORK if work is None else fleet.work_in(work, loaded.spec, days, budget, scenarios, fresh, rolling)
     rolled = None
@@ -79,7 +85,16 @@ def backtest(
     if rolled is not None:
         body["rolling"] = fleet.rolling_row(rolled)
         screen.print(_rolled(body["rolling"]))
+    _write(loaded, report, body)
     emit_json(json_path, body)
+
+
+def _write(case: Case, report: Path | None, body: dict[str, Any]) -> None:
+    """Write the page or chart that was asked for."""
+    if report is not None:
+        from suanli.reports import write_backtest
+
+        write_backtest(report, case.spec.title, case.spec.label, body)
 
 
 def _tests(rows: list[dict[str, Any]]) -> Any:
@@ -121,7 +136,7 @@ def _rolled(row: dict[str, Any]) -> Any:
     )
 
 
-def _rule(case: Case, rule: str, budget: str | None, json_path: str | None) -> None:
+def _rule(case: Case, rule: str, budget: str | None, report: Path | None, json_path: str | None) -> None:
     from rich.console import Console
 
     from suanli import fleet
@@ -136,7 +151,9 @@ def _rule(case: Case, rule: str, budget: str | None, json_path: str | None) -> N
     ]
     columns = ("month", "with the rule", "without it", "taken")
     screen.print(table(f"Compute that may run, dense bf16: {rule}", columns, cells, right=columns[1:]))
-    emit_json(json_path, {"case": case.name, "rule": rule, "months": rows})
+    body = {"case": case.name, "rule": rule, "months": rows}
+    _write(case, report, body)
+    emit_json(json_path, body)
 
 
 def _day(text: str) -> dt.date:

@@ -1,5 +1,6 @@
 """Charts, tables and pages made of results."""
 
+from suanli.reports._backtest_report import write_backtest
 from suanli.reports._plan_report import write_charts, write_report
 from suanli.reports._rules_charts import life_chart, plane_chart, timeline_chart
 from suanli.reports._theme import INK, MUTED, PALETTE, inline_svg, save_chart, svg, themed
@@ -15,6 +16,7 @@ __all__ = [
     "svg",
     "themed",
     "timeline_chart",
+    "write_backtest",
     "write_charts",
     "write_report",
 ]
