@@ -1,5 +1,4 @@
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from suanli import catalog
 from suanli.errors import InfeasibleError, InputError
 from suanli.kinds import Service
 from suanli.serving import (
+    Lanes,
     Link,
     Replay,
     Requests,
@@ -33,10 +33,21 @@ def load(n: int = 400, rate: float = 15.0, answer: int = 120) -> Requests:
     return requests(arrivals("poisson", rate=rate, n=n, seed=2), prompts, lengths(answer, n=n, seed=3, spread=0.8))
 
 
-def run(asked: Requests, replicas: tuple[int, int] = (1, 1), **changes: Any) -> Replay:
-    options = {"link": Link(token_bytes=TOKEN_BYTES, bandwidth=50e9), "decode": lane(), "prefill": lane()} | changes
+def run(
+    asked: Requests,
+    replicas: tuple[int, int] = (1, 1),
+    *,
+    prefill: Lanes | None = None,
+    decode: Lanes | None = None,
+    link: Link | None = None,
+) -> Replay:
     return simulate_pools(
-        options.pop("prefill"), options.pop("decode"), asked, scheduler=scheduler("vllm"), replicas=replicas, **options
+        prefill or lane(),
+        decode or lane(),
+        asked,
+        scheduler=scheduler("vllm"),
+        replicas=replicas,
+        link=link or Link(token_bytes=TOKEN_BYTES, bandwidth=50e9),
     )
 
 
@@ -141,7 +152,7 @@ def test_the_split_that_search_takes_is_the_one_that_simulation_finds() -> None:
         c for c in found if c.prefill is not None and c.prefill.chips == c.layout.chips == 2 and c.layout.pp == 1
     )
     assert best.n_chips == 16
-    lanes = [step_lane(service, chip, best, pool=p) for p in ("prefill", "decode")]
+    first, second = (step_lane(service, chip, best, pool=p) for p in ("prefill", "decode"))
     link = link_of(service, chip, tp=(2, 2), n_chips=16)
     n = 1500
     rate = 0.9 * best.requests_per_s
@@ -152,7 +163,9 @@ def test_the_split_that_search_takes_is_the_one_that_simulation_finds() -> None:
     )
     good = {}
     for prefill in range(1, 8):
-        seen = simulate_pools(*lanes, asked, scheduler=scheduler("vllm"), replicas=(prefill, 8 - prefill), link=link)
+        seen = simulate_pools(
+            first, second, asked, scheduler=scheduler("vllm"), replicas=(prefill, 8 - prefill), link=link
+        )
         good[prefill] = seen.goodput(ttft_s=2.0 * 3.0, tpot_s=0.05)
     assert good[best.prefill_copies] > 0.9 * max(good.values())
     assert min(good.values()) < 0.5 * max(good.values())  # so that the split matters

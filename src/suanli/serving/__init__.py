@@ -12,7 +12,7 @@ from suanli.serving._deploy import Deployment, Tables, cache_tokens, tabulate
 from suanli.serving._disagg import pools
 from suanli.serving._flags import launch_flags
 from suanli.serving._formats import Formats, formats_of
-from suanli.serving._held import held_share, run_option, sample
+from suanli.serving._held import copies_of, held_by_pools, held_share, run_option, sample
 from suanli.serving._layout import Layout, Memory, memory
 from suanli.serving._layouts import layouts_for
 from suanli.serving._mix import Part, Shared, check_peak, day_of, share
@@ -64,6 +64,7 @@ __all__ = [
     "capacity_table",
     "check_peak",
     "closed_loop",
+    "copies_of",
     "count_of",
     "day_of",
     "deploy",
@@ -77,6 +78,7 @@ __all__ = [
     "frameworks",
     "fullest",
     "habits_of",
+    "held_by_pools",
     "held_share",
     "hit_rate",
     "lanes_of",

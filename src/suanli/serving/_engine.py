@@ -30,7 +30,7 @@ from suanli.serving._kernel import (
     step_time,
 )
 
-STEPS, PREFILL, DECODE, BUSY, NEXT, WATCH, TURN = range(7)
+STEPS, PREFILL, DECODE, BUSY, NEXT, WATCH, TURN, LOADS, REPLICA_S = range(9)
 
 
 @inlined
@@ -319,6 +319,7 @@ def watch(s: State, policy: Policy, now: float) -> None:  # pragma: no cover
     for r in range(n):
         up += s.on[r].active
         outstanding += s.on[r].running + s.on[r].waiting
+    s.counters[REPLICA_S] += up * policy.watch_s
     if outstanding > policy.scale_high * up:
         for r in range(n):
             if s.on[r].active == 0:

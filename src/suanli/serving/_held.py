@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from suanli.errors import InfeasibleError
 from suanli.kinds import Service
 from suanli.serving._adapters import draw_adapters
 from suanli.serving._arrivals import Requests, arrivals, lengths, requests
@@ -21,6 +23,7 @@ from suanli.serving._tuning import factors, fitted_set, lanes_of
 from suanli.serving._variants import adapted, bank_for, varied
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 SPREAD = 0.6
 """Log-standard deviation of lengths in simulated loads: between Azure's conversations (0.9) and code (0.4)."""
@@ -35,7 +38,8 @@ _ONE_AT_A_TIME = Scheduler(
     memory_share=0.9,
     source="a step takes what waits, up to its batch",
 )
-_HALVINGS = 6
+_HALVINGS = 7
+_POOLS = (1, 2, 4, 8)  # copies simulated together; larger groups hold at least as much each
 _LEAST, _MOST = 12_000, 60_000  # requests of one try: a queue that grows must show
 
 
@@ -108,6 +112,36 @@ def held_share(option: Option, service: Service, *, copies: int, seed: int = 0) 
         return 1.0
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high) if low > 0.0 else 0.9 * high
+        middle = 0.9 if high == 1.0 and low == 0.0 else 0.5 * (low + high)
         low, high = (middle, high) if good(middle) else (low, middle)
     return low
+
+
+def copies_of(rates: Array, option: Option, held: Mapping[int, float]) -> Ints:
+    """Return the copies that carry ``rates``; ``held`` gives the share of its rate a copy holds in pools of a size."""
+    if not held:
+        return np.ceil(rates / option.requests_per_s - 1e-9).astype(np.int64)
+    out = np.zeros(rates.size, dtype=np.int64)
+    sizes = sorted(held)
+    for k, size in enumerate(sizes):
+        each = max(held[size], 1e-9) * option.requests_per_s
+        most = (sizes[k + 1] - 1) if k + 1 < len(sizes) else np.inf
+        need = np.maximum(np.ceil(rates / each - 1e-9), np.where(rates > 0, size, 0))
+        out = np.where((out == 0) & (need <= most), need, out).astype(np.int64)
+    return out
+
+
+def held_by_pools(option: Option, service: Service, most: int, *, seed: int = 0) -> dict[int, float]:
+    """Return the share of an option's rate that pools of 1, 2, 4 and 8 copies hold, up to ``most`` copies.
+
+    Raises InfeasibleError where they hold no rate."""
+    out: dict[int, float] = {}
+    best = 0.0
+    for size in _POOLS:
+        if size > 1 and size > 1.5 * most + 1:
+            break
+        best = max(best, held_share(option, service, copies=size, seed=seed))
+        out[size] = best
+    if best <= 0.0:
+        raise InfeasibleError(f"{service.model.name} on {option.chip.id} holds its limits at no rate in simulation")
+    return {size: value for size, value in out.items() if value > 0.0}

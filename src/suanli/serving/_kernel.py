@@ -135,7 +135,7 @@ class State(NamedTuple):
     lru_next: Int32s
     lru_prev: Int32s
     lru_ends: Int32s
-    counters: Floats  # steps, prefill tokens, decode tokens, busy s, next client request, next watch, turn
+    counters: Floats  # steps, prefill tokens, decode tokens, busy s, next client, next watch, turn, loads, replica s
     bins: Floats  # (bin, [width, s, batch·s, kv·s, waiting·s, tokens])
     downs: Floats  # (failure, [replica, from, to])
     scratch: Ints

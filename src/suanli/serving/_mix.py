@@ -18,7 +18,7 @@ from suanli.errors import InfeasibleError, InputError
 from suanli.kinds import Chip, Service
 from suanli.quantities import DAY
 from suanli.serving._capacity import Option, options
-from suanli.serving._held import held_share, holds, run_option, sample
+from suanli.serving._held import copies_of, held_by_pools, holds, run_option, sample
 from suanli.serving._other import other_options
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ SLOTS = 96
 """Quarters of an hour of a day."""
 
 _ROUNDS = 4  # over the services, each taking the layout that suits the others
-_POOLS = (1, 2, 4, 8)  # copies simulated together; larger groups hold at least as much each
 _CHECKED = 40_000  # requests of the check at the busiest time, at most
 
 
@@ -129,7 +128,7 @@ def share(
     if simulated:
         for i, k in enumerate(chosen):
             most = int(np.ceil(parts[i].service.rate / found[i][k].requests_per_s))
-            held[i][k] = _held(found[i][k], parts[i].service, most, seed)
+            held[i][k] = held_by_pools(found[i][k], parts[i].service, most, seed=seed)
     return _shared(parts, found, chosen, start_s, [held[i][k] for i, k in enumerate(chosen)] if simulated else [])
 
 
@@ -158,34 +157,6 @@ def _options(part: Part, chip: Chip, framework: str, max_chips: int) -> list[Opt
         if all(o.per_chip < option.per_chip or o.layout.chips > option.layout.chips for o in kept):
             kept.append(option)
     return kept
-
-
-def copies_of(rates: Array, option: Option, held: Mapping[int, float]) -> Ints:
-    """Return the copies that carry ``rates``; ``held`` gives the share of its rate a copy holds in pools of a size."""
-    if not held:
-        return np.ceil(rates / option.requests_per_s - 1e-9).astype(np.int64)
-    out = np.zeros(rates.size, dtype=np.int64)
-    sizes = sorted(held)
-    for k, size in enumerate(sizes):
-        each = max(held[size], 1e-9) * option.requests_per_s
-        most = (sizes[k + 1] - 1) if k + 1 < len(sizes) else np.inf
-        need = np.maximum(np.ceil(rates / each - 1e-9), np.where(rates > 0, size, 0))
-        out = np.where((out == 0) & (need <= most), need, out).astype(np.int64)
-    return out
-
-
-def _held(option: Option, service: Service, most: int, seed: int) -> dict[int, float]:
-    """Return the share of an option's rate that pools of 1, 2, 4 and 8 copies hold, up to ``most`` copies."""
-    out: dict[int, float] = {}
-    best = 0.0
-    for size in _POOLS:
-        if size > 1 and size > 1.5 * most + 1:
-            break
-        best = max(best, held_share(option, service, copies=size, seed=seed))
-        out[size] = best
-    if best <= 0.0:
-        raise InfeasibleError(f"{service.model.name} on {option.chip.id} holds its limits at no rate in simulation")
-    return {size: value for size, value in out.items() if value > 0.0}
 
 
 def _choose(parts: Sequence[Part], found: Sequence[Sequence[Option]], start_s: float) -> list[int]:

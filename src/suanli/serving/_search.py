@@ -125,9 +125,14 @@ def _why(c: Choice, top: Choice) -> str:
 
 
 def pareto(service: Service, chip: Chip, *, n_chips: int, framework: str = "vllm") -> list[tuple[float, float, str]]:
-    """Return (tokens/s a user, output tokens/s a chip, layout) that no other layout and load beats in both."""
+    """Return (tokens/s a user, output tokens/s a chip, layout) that no other layout and load beats in both.
+
+    Empty for a service whose answers are one token.
+    """
     from suanli.serving._slo import load_curve
 
+    if service.output_tokens <= 1:
+        return []
     layouts = layouts_for(service.model, chip, max_chips=n_chips)
     lanes, habits, deployments, _ = pool_lanes(service, chip, layouts, framework, fitted_set())
     if not deployments:

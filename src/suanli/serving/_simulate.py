@@ -132,7 +132,7 @@ def simulate(
     _engine.drain(state, costs, policy, load)
     if filled:
         state.of["first_token"] = load.of["arrival"]
-    return replay_of(state, load, requests, replicas)
+    return replay_of(state, load, requests, replicas, period_s=policy.watch_s)
 
 
 def _slices(arrival: Array, schedule: Sequence[tuple[float, int]]) -> list[tuple[int, int, int | None]]:
@@ -291,7 +291,7 @@ def state_of(
     span = float(load.of["arrival"].max())
     bins = np.zeros((_BINS, 6))
     bins[:, 0] = max(span, 1.0) * 1.05 / _BINS
-    counters = np.zeros(8)
+    counters = np.zeros(9)
     counters[5] = policy.watch_s
     return State(
         on=on,
@@ -308,6 +308,14 @@ def state_of(
         scratch=np.zeros(min(n, policy.max_running) + 1, dtype=np.int64),
         adapters=adapters,
     )
+
+
+def _provisioned(state: State, replicas: int, span: float, end: float, period_s: float) -> float:
+    """Return the s that replicas were on, starting up included, over all of them."""
+    if period_s <= 0.0:
+        return replicas * span
+    since = max(0.0, end - (float(state.counters[5]) - period_s))
+    return float(state.counters[8]) + since * float(state.on["active"].sum())
 
 
 def time_line(bins: Array, replicas: int, pool: str) -> pl.DataFrame:
@@ -328,8 +336,8 @@ def time_line(bins: Array, replicas: int, pool: str) -> pl.DataFrame:
     ).filter(pl.Series(bins[:, 1] > 0))
 
 
-def replay_of(state: State, load: Load, requests: Requests, replicas: int) -> Replay:
-    """Return what a finished run saw."""
+def replay_of(state: State, load: Load, requests: Requests, replicas: int, *, period_s: float = 0.0) -> Replay:
+    """Return what a finished run saw; ``period_s`` is the autoscaler's."""
     import polars as pl
 
     answer = requests.output_tokens
@@ -364,5 +372,6 @@ def replay_of(state: State, load: Load, requests: Requests, replicas: int) -> Re
             "output_tokens_per_s": float(answer.sum()) / span if span > 0 else 0.0,
             "requests_per_s": len(answer) / span if span > 0 else 0.0,
             "adapter_loads": float(state.counters[7]),
+            "replica_s": _provisioned(state, replicas, span, float(np.nanmax(finish)), period_s),
         },
     )
