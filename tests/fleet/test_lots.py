@@ -38,3 +38,14 @@ def test_without_time_the_rounded_plan_is_kept(solved: Solved, monkeypatch: pyte
     found = fleet.whole_lots(solved, seconds=1.0)
     assert found.status == "rounded"
     assert found.cost == found.rounded >= found.bound - 1e-6
+
+
+def test_a_search_past_its_limit_is_ended_and_the_rounded_plan_kept(
+    solved: Solved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import multiprocessing
+
+    monkeypatch.setattr("suanli.fleet._lots.GRACE", 0.0)
+    found = fleet.whole_lots(solved, seconds=0.01)  # the child has not even begun
+    assert found.status == "rounded"
+    assert multiprocessing.active_children() == []

@@ -276,9 +276,13 @@ def hand_over(p: Program, *, seconds: float = 600.0, method: str = "choose") -> 
     """Return a HiGHS object that holds the programme. Raises SuanliError where HiGHS refuses it."""
     import highspy
 
+    cost = objective(p)
+    bounds = (p.lower, p.upper, p.low, p.high)
+    if not (np.isfinite(cost).all() and np.isfinite(p.matrix.data).all()) or any(np.isnan(b).any() for b in bounds):
+        raise SolverError("a figure of the plan is no number: look for a price, rate or power that is not finite")
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = p.setting.columns.n, len(p.low)
-    lp.col_cost_, lp.offset_ = objective(p), constant(p)
+    lp.col_cost_, lp.offset_ = cost, constant(p)
     lp.col_lower_, lp.col_upper_ = p.lower, p.upper
     lp.row_lower_, lp.row_upper_ = p.low, p.high
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
@@ -288,7 +292,10 @@ def hand_over(p: Program, *, seconds: float = 600.0, method: str = "choose") -> 
     solver = highspy.Highs()
     for name, value in (("output_flag", False), ("threads", 1), ("time_limit", seconds), ("solver", method)):
         _checked(solver.setOptionValue(name, value), f"option {name}")
-    _checked(solver.passModel(lp), "model")
+    try:
+        _checked(solver.passModel(lp), "model")
+    except MemoryError as error:
+        raise SolverError(MEMORY) from error
     return solver
 
 
@@ -297,16 +304,23 @@ def run(solver: Any) -> Answer:
     import highspy
 
     before = solver.getRunTime()
-    solver.run()
-    status = solver.getModelStatus()
     names = highspy.HighsModelStatus
+    try:
+        solver.run()
+        if solver.getModelStatus() == names.kUnboundedOrInfeasible:  # presolve cannot tell which: ask without it
+            solver.setOptionValue("presolve", "off")
+            solver.run()
+    except MemoryError as error:
+        raise SolverError(MEMORY) from error
+    status = solver.getModelStatus()
     told = {
         names.kOptimal: "optimal",
         names.kInfeasible: "infeasible",
-        names.kUnboundedOrInfeasible: "infeasible",
         names.kUnbounded: "unbounded",
         names.kTimeLimit: "time limit",
         names.kMemoryLimit: "out of memory",
+        names.kSolveError: "numerical trouble",
+        names.kUnknown: "numerical trouble",
     }.get(status, solver.modelStatusToString(status))
     solution, info = solver.getSolution(), solver.getInfo()
     return Answer(
@@ -324,12 +338,34 @@ def solve_program(p: Program, *, seconds: float = 600.0, method: str = "choose")
     """Return the optimal answer. Raises SuanliError that says what the solver met where there is none."""
     answer = run(hand_over(p, seconds=seconds, method=method))
     if answer.status != "optimal":
-        raise SuanliError(f"the solver stopped: {answer.status} after {answer.seconds:.0f} s")
+        raise trouble(answer)
     return answer
+
+
+MEMORY = "the solver stopped: out of memory; ask for fewer futures (--scenarios) or a shorter horizon"
+CURES = {
+    "time limit": "ask for fewer futures (--scenarios)",
+    "unbounded": "an offer earns money without limit: look for a price of zero or a second-hand value above the price",
+    "out of memory": "ask for fewer futures (--scenarios) or a shorter horizon",
+    "numerical trouble": "figures of very different size meet: look for a price, power or rate off by orders",
+    "infeasible": "the limits cannot hold together",
+}
+
+
+class SolverError(SuanliError):
+    """The solver stopped without an answer; the text says why, and what may help."""
+
+
+def trouble(answer: Answer) -> SolverError:
+    """Return the error for an answer that is no optimum."""
+    cure = CURES.get(answer.status, "no cure is known")
+    return SolverError(f"the solver stopped: {answer.status} after {answer.seconds:.0f} s; {cure}")
 
 
 def _checked(status: Any, what: str) -> None:
     import highspy
 
     if status == highspy.HighsStatus.kError:
-        raise SuanliError(f"HiGHS refused the {what}")
+        raise SolverError(
+            f"HiGHS refused the {what}: a figure in it is no number, or a lower bound lies above an upper"
+        )

@@ -20,6 +20,7 @@ from suanli.fleet._program import (
     program,
     run,
     scenario_cost,
+    trouble,
 )
 from suanli.fleet._scenarios import Futures, mean_future, select
 from suanli.fleet.mathematics import Shares
@@ -139,7 +140,7 @@ def solve_plan(
         if answer.status == "infeasible":
             continue
         if answer.status != "optimal":
-            raise SuanliError(f"the solver stopped: {answer.status} after {answer.seconds:.0f} s")
+            raise trouble(answer)
         tried[way] = answer.objective
         if best is None or answer.objective < best[0].objective - 1e-9:
             best = (answer, fixed, way)
