@@ -58,8 +58,8 @@ def test_long_context_by_each_exchange() -> None:
         kind: step(where, strategies(**layout, context=kind), parameters=PRIOR).time.breakdown  # type: ignore[arg-type]
         for kind in ("all_gather", "ring")
     }
-    # at 131,072 tokens attention outlasts the passing of keys: a ring hides nearly all of it
-    assert parts["ring"]["cp"][0] < 0.2 * parts["all_gather"]["cp"][0]
+    # at 131,072 tokens attention outlasts the passing of keys: a ring hides it but for contention
+    assert parts["ring"]["cp"][0] < 0.4 * parts["all_gather"]["cp"][0]
     for part in ("products", "attention", "tp"):
         assert parts["ring"][part][0] == parts["all_gather"][part][0]
 

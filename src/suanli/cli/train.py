@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import date, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from suanli.cli.common import JsonPath, console, emit_json, table
+from suanli.cli.common import JsonPath, console, emit_json
 from suanli.errors import InputError
-from suanli.quantities import GIB, HOUR, parse, show, show_money
+from suanli.quantities import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from rich.console import Console
+    from suanli.kinds import Model
+    from suanli.training import Setting
 
-    from suanli.kinds import Chip, Model
-    from suanli.training import Ranking, Step
+_LAYOUT, _DATA, _RUN, _FILES = "Layout", "Data and checkpoints", "The run", "Files"
+_NAMED = {"sharding": "SHARDING", "recompute": "RECOMPUTE", "context": "CONTEXT"}
 
 
 def register(app: typer.Typer) -> None:
     """Add ``train`` to the application."""
     app.command("train", help="Rank the strategies of a training run: time, memory, cost, and how sure.")(train)
+
+
+def _option(text: str, panel: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 def train(
@@ -36,48 +41,87 @@ def train(
     tokens: Annotated[
         str | None, typer.Option(help="Tokens to train on, such as 15e12 (default: the model's).")
     ] = None,
-    start: Annotated[str | None, typer.Option(help="First day, YYYY-MM-DD (default: today).")] = None,
-    deadline: Annotated[str | None, typer.Option(help="Last day, YYYY-MM-DD, or a length such as '90 day'.")] = None,
     precision: Annotated[str | None, typer.Option(help="bf16, fp16, fp8, mxfp8, nvfp4 (default: 16 bits).")] = None,
     year: Annotated[int, typer.Option(help="Year of the software, which sets the era.")] = 2025,
     era: Annotated[str | None, typer.Option(help="Software era by name, such as megatron-2022 or fsdp2.")] = None,
-    node: Annotated[int | None, typer.Option("--node", help="Chips a node (default: the datasheet's).")] = None,
-    scale_out: Annotated[
-        str | None, typer.Option("--scale-out", help="Network a chip, one way, such as '50 GB/s' (default: datasheet).")
-    ] = None,
-    tp: Annotated[int | None, typer.Option(help="Fix the tensor-parallel degree.")] = None,
-    pp: Annotated[int | None, typer.Option(help="Fix the pipeline-parallel degree.")] = None,
-    dp: Annotated[int | None, typer.Option(help="Fix the data-parallel degree.")] = None,
-    cp: Annotated[int | None, typer.Option(help="Fix the context-parallel degree.")] = None,
-    ep: Annotated[int | None, typer.Option(help="Fix the expert-parallel degree.")] = None,
-    micro_batch: Annotated[int | None, typer.Option("--micro-batch", help="Fix the micro-batch in sequences.")] = None,
-    beside: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="CHIP=N", help="A second pool that takes a share of each batch (repeatable)."),
-    ] = None,
-    region: Annotated[str | None, typer.Option(help="Where the power comes from, such as Malaysia: for CO2.")] = None,
     top: Annotated[int, typer.Option(help="How many strategies to show.", min=1)] = 5,
     use_all: Annotated[
         bool, typer.Option("--exact/--about", help="Use exactly N chips and this batch, or as many as degrees allow.")
     ] = True,
-    trace: Annotated[
-        Path | None, typer.Option(help="Write a timeline of the best step that opens in Perfetto.")
+    node: Annotated[int | None, _option("Chips a node (default: the datasheet's).", _LAYOUT)] = None,
+    scale_out: Annotated[
+        str | None, _option("Network a chip, one way, such as '50 GB/s' (default: datasheet).", _LAYOUT)
     ] = None,
-    parquet: Annotated[Path | None, typer.Option(help="Write the best strategy of every layout as Parquet.")] = None,
+    tp: Annotated[int | None, _option("Fix the tensor-parallel degree.", _LAYOUT)] = None,
+    pp: Annotated[int | None, _option("Fix the pipeline-parallel degree.", _LAYOUT)] = None,
+    vpp: Annotated[int | None, _option("Fix the chunks a stage of an interleaved pipeline.", _LAYOUT)] = None,
+    dp: Annotated[int | None, _option("Fix the data-parallel degree.", _LAYOUT)] = None,
+    cp: Annotated[int | None, _option("Fix the context-parallel degree.", _LAYOUT)] = None,
+    ep: Annotated[int | None, _option("Fix the expert-parallel degree.", _LAYOUT)] = None,
+    micro_batch: Annotated[int | None, _option("Fix the micro-batch in sequences.", _LAYOUT)] = None,
+    sharding: Annotated[str | None, _option("Fix none, zero1, zero2 or zero3 (FSDP).", _LAYOUT)] = None,
+    recompute: Annotated[str | None, _option("Fix none, selective or full.", _LAYOUT)] = None,
+    context: Annotated[str | None, _option("Fix all_gather, ring or ulysses.", _LAYOUT)] = None,
+    capacity: Annotated[
+        float | None, _option("Expert capacity factor: tokens beyond it are dropped (default: none is).", _LAYOUT)
+    ] = None,
+    skew: Annotated[
+        float | None, _option("Coefficient of variation of the experts' loads (default: as calibrated).", _LAYOUT)
+    ] = None,
+    beside: Annotated[
+        list[str] | None, _option("A second pool of other chips (repeatable).", _LAYOUT, "--with", metavar="CHIP=N")
+    ] = None,
+    split: Annotated[
+        str, _option("How pools share: 'data' (each batch), 'pipeline' (stages) or 'best'.", _LAYOUT)
+    ] = "best",
+    link: Annotated[str | None, _option("Link between pools a chip, such as '25 GB/s'.", _LAYOUT)] = None,
+    storage: Annotated[str | None, _option("Read rate of storage a node, such as '1 GB/s'.", _DATA)] = None,
+    token_bytes: Annotated[float | None, _option("Bytes a token in storage (default: 2 or 4).", _DATA)] = None,
+    loaders: Annotated[int | None, _option("Loader processes a chip (default: 2).", _DATA)] = None,
+    loader_rate: Annotated[float | None, _option("Tokens/s that a loader process prepares.", _DATA)] = None,
+    prefetch: Annotated[bool, _option("Whether loaders work ahead of the step.", _DATA)] = True,
+    checkpoint_rate: Annotated[str | None, _option("Write rate a chip, such as '0.2 GB/s'.", _DATA)] = None,
+    halt: Annotated[
+        bool, _option("Checkpoints halt training, or are written beside it.", _DATA, "--halt/--no-halt")
+    ] = False,
+    start: Annotated[str | None, _option("First day, YYYY-MM-DD (default: today).", _RUN)] = None,
+    deadline: Annotated[str | None, _option("Last day, YYYY-MM-DD, or a length such as '90 day'.", _RUN)] = None,
+    deliver: Annotated[
+        list[str] | None, _option("More of the same chips from a day on (repeatable).", _RUN, metavar="DATE=N")
+    ] = None,
+    rival: Annotated[
+        list[str] | None,
+        _option("What other chips would make of the time to the deadline (repeatable).", _RUN, metavar="CHIP=N"),
+    ] = None,
+    before: Annotated[
+        str | None,
+        _option("An earlier model to be better than, with its tokens if unknown.", _RUN, metavar="MODEL[=T]"),
+    ] = None,
+    region: Annotated[str | None, _option("Where the power comes from, such as Malaysia: for CO2.", _RUN)] = None,
+    trace: Annotated[Path | None, _option("Write a timeline of the best step for Perfetto (JSON).", _FILES)] = None,
+    picture: Annotated[Path | None, _option("Write a picture of the best step's pipeline (SVG).", _FILES)] = None,
+    parquet: Annotated[Path | None, _option("Write the best strategy of every layout (Parquet).", _FILES)] = None,
+    everything: Annotated[
+        Path | None, _option("Write every strategy evaluated (Parquet, or .ndjson).", _FILES, "--all")
+    ] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Search every strategy of the run and show the best, why the others lose, and what the run costs."""
     from suanli import catalog
+    from suanli.cli import _train_run as run_of
+    from suanli.cli._train_show import as_json, show
+    from suanli.cli._train_write import write_files
     from suanli.training import search, setting_of
 
+    if split not in {"data", "pipeline", "best"}:
+        raise InputError(f"split: '{split}' is not one of data, pipeline, best")
     out = console(json_path)
-    chip = catalog.chip(on)
     found_model, fixed = _model(model)
-    given = {"tp": tp, "pp": pp, "dp": dp, "cp": cp, "ep": ep, "micro_batch": micro_batch}
-    pins = {**fixed["pins"], **{name: value for name, value in given.items() if value is not None}}
+    degrees = {"tp": tp, "pp": pp, "vpp": vpp, "dp": dp, "cp": cp, "ep": ep, "micro_batch": micro_batch}
+    names = {"sharding": sharding, "recompute": recompute, "context": context}
     setting = setting_of(
         found_model,
-        chip,
+        catalog.chip(on),
         chips,
         seq_len=seq or fixed["seq"],
         global_batch=batch or fixed["batch"],
@@ -86,23 +130,64 @@ def train(
         era_id=era,
         chips_per_node=node,
         scale_out=parse(scale_out, "B/s") if scale_out else None,
+        capacity=capacity if capacity is not None else fixed["capacity"],
+        skew=skew,
     )
+    setting = _fed(setting, storage, token_bytes, loaders, loader_rate, prefetch)
+    pins = {**fixed["pins"], **{k: v for k, v in degrees.items() if v is not None}, **_codes(names)}
     with _progress() as tick:
         ranking = search(setting, top=top, pins=pins, exact=use_all, progress=tick)
-    amount = parse(tokens, "") if tokens else (found_model.training_tokens or 20.0 * _weights(ranking.best))
-    run = _run(ranking.best, chip, amount, start=start, deadline=deadline, year=year)
-    run |= _carbon(run["energy_j"], region, year)
+    amount = parse(tokens, "") if tokens else (found_model.training_tokens or 20.0 * run_of.weights_of(setting))
+    dates = run_of.Dates(start=start, deadline=deadline, deliveries=tuple(deliver or ()))
+    keeping = run_of.Keeping(
+        rate=parse(checkpoint_rate, "B/s") if checkpoint_rate else None, synchronous=halt, year=year
+    )
+    run = run_of.whole_run(ranking.best, amount, dates, keeping)
+    run |= run_of.carbon(run["energy_j"], region, year)
     if beside:
-        run |= _mixed(ranking, beside, amount, run["goodput"])
-    if trace is not None:
-        from suanli.files import write_json
-        from suanli.training import pipeline_events
+        speed = parse(link, "B/s") if link else None
+        run |= run_of.pools(ranking, beside, amount, run["goodput"], split=split, link=speed, year=year)
+    if deadline or rival or before:
+        run["quality"] = run_of.quality(ranking, run, rivals=rival or [], before=before, keeping=keeping)
+    write_files(ranking, trace=trace, picture=picture, parquet=parquet, everything=everything)
+    emit_json(json_path, as_json(ranking, run))
+    show(out, ranking, run)
 
-        write_json(trace, {"traceEvents": pipeline_events(ranking.best), "displayTimeUnit": "ms"})
-    if parquet is not None:
-        _write_parquet(parquet, ranking)
-    emit_json(json_path, _as_json(ranking, run))
-    _show(out, ranking, run)
+
+def _codes(names: dict[str, str | None]) -> dict[str, int]:
+    """Return the indices of named switches. Raises InputError for unknown names."""
+    from suanli import training
+
+    out = {}
+    for name, text in names.items():
+        if text is None:
+            continue
+        known: tuple[str, ...] = getattr(training, _NAMED[name])
+        if text not in known:
+            raise InputError(f"{name}: '{text}' is not one of {', '.join(known)}")
+        out[name] = known.index(text)
+    return out
+
+
+def _fed(
+    setting: Setting,
+    storage: str | None,
+    token_bytes: float | None,
+    loaders: int | None,
+    loader_rate: float | None,
+    prefetch: bool,
+) -> Setting:
+    """Return the setting with its storage and loaders as stated; ``storage`` is that of a node."""
+    import numpy as np
+
+    from suanli.training import feed_of
+
+    rate = parse(storage, "B/s") / min(setting.site.domain, 8) if storage else None
+    feed = feed_of(storage=rate, prepare=loader_rate, workers=loaders, ahead=prefetch)
+    if token_bytes is not None and not token_bytes > 0:
+        raise InputError(f"token-bytes: {token_bytes:g} is not above zero")
+    size = setting.facts.token_bytes if token_bytes is None else np.array([token_bytes])
+    return replace(setting, site=replace(setting.site, feed=feed), facts=replace(setting.facts, token_bytes=size))
 
 
 def _model(text: str) -> tuple[Model, dict[str, Any]]:
@@ -118,8 +203,9 @@ def _model(text: str) -> tuple[Model, dict[str, Any]]:
             "batch": flags.batch,
             "precision": flags.precision,
             "pins": dict(flags.pins),
+            "capacity": flags.capacity,
         }
-    return catalog.model(text), {"seq": None, "batch": None, "precision": None, "pins": {}}
+    return catalog.model(text), {"seq": None, "batch": None, "precision": None, "pins": {}, "capacity": None}
 
 
 @contextmanager
@@ -129,265 +215,5 @@ def _progress() -> Iterator[Callable[[float], None]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Evaluating strategies", total=1.0)
+        task = bar.add_task("Evaluating strategies (Ctrl-C keeps what was found)", total=1.0)
         yield lambda share: bar.update(task, completed=share)
-
-
-def _weights(best: Step) -> float:
-    from suanli.training import total_weights
-
-    return float(total_weights(best.setting.facts)[0])
-
-
-def _run(
-    best: Step, chip: Chip, tokens: float, *, start: str | None, deadline: str | None, year: int
-) -> dict[str, Any]:
-    """Return the whole run: goodput, length with its interval, end, energy, cost, and whether the deadline holds."""
-    from suanli import catalog
-    from suanli.training import checkpoint_bytes, goodput, power_of
-
-    if tokens <= 0:
-        raise InputError(f"tokens: {tokens:g} is not above zero")
-    used = int(best.strategies.chips[0])
-    kept = goodput(used, checkpoint_bytes=checkpoint_bytes(best))
-    share = float(kept.share[0])
-    seconds = tokens / best.tokens_per_s / share
-    ratio = [float(best.time.p10[0] / best.time.value[0]), float(best.time.p90[0] / best.time.value[0])]
-    first = _day("start", start) if start else date.today()
-    power = power_of(chip, used)
-    rent = catalog.rent(chip.id, year)
-    hours = seconds / HOUR * used
-    end = first + timedelta(seconds=seconds)
-    last = _last_day(deadline, first) if deadline else None
-    return {
-        "tokens": tokens,
-        "goodput": share,
-        "checkpoint_interval_s": float(kept.interval_s[0]),
-        "mtbf_s": float(kept.mtbf_s[0]),
-        "seconds": seconds,
-        "seconds_p10": seconds * ratio[0],
-        "seconds_p90": seconds * ratio[1],
-        "start": first.isoformat(),
-        "end": end.isoformat(),
-        "end_p90": (first + timedelta(seconds=seconds * ratio[1])).isoformat(),
-        "deadline": last.isoformat() if last else None,
-        "meets_deadline": None if last is None else end <= last,
-        "sure_of_deadline": None if last is None else _chance(best, (last - first).days * 24 * HOUR / seconds),
-        "power_w": power,
-        "energy_j": None if power is None else power * seconds,
-        "cost_usd": None if rent is None else rent.value * hours,
-        "cost_low_usd": None if rent is None or rent.low is None else rent.low * hours,
-        "cost_high_usd": None if rent is None or rent.high is None else rent.high * hours,
-        "cost_source": None if rent is None else rent.source.ref,
-    }
-
-
-def _carbon(energy: float | None, region: str | None, year: int) -> dict[str, Any]:
-    """Return the energy at the meter (J) and its CO2 (kg) in ``region``; None where unknown."""
-    from suanli import economics
-
-    if region is None or energy is None:
-        return {"region": region, "metered_j": None, "co2_kg": None}
-    hall = economics.pue(region, year)
-    metered = energy * (hall.value if hall else 1.0)
-    carbon = economics.carbon(metered, region, year)
-    return {"region": region, "metered_j": metered, "co2_kg": None if carbon is None else float(carbon.max())}
-
-
-def _mixed(ranking: Ranking, beside: list[str], tokens: float, share: float) -> dict[str, Any]:
-    """Return the joint pace with other pools, each at its own best strategy, by data-parallel shares."""
-    from dataclasses import replace
-
-    from suanli import catalog
-    from suanli.training import joint_rate, search, site_of
-
-    rates = {ranking.setting.site.chip.id: ranking.best.tokens_per_s}
-    for text in beside:
-        name, _, count = text.partition("=")
-        if not count.isdigit() or int(count) < 1:
-            raise InputError(f"--with '{text}': write CHIP=N with a whole number of chips")
-        other = catalog.chip(name)
-        where = replace(ranking.setting, site=site_of(other), n_chips=int(count))
-        rates[other.id] = rates.get(other.id, 0.0) + search(where, top=1, exact=False).best.tokens_per_s
-    pace = joint_rate(list(rates.values()))
-    shares = {chip: rate / sum(rates.values()) for chip, rate in rates.items()}
-    return {"joint_tokens_per_s": pace, "batch_shares": shares, "joint_seconds": tokens / pace / share}
-
-
-def _chance(best: Step, ratio: float) -> float:
-    """Return the chance that the run takes at most ``ratio`` times its estimate."""
-    from math import erf, log, sqrt
-
-    from suanli.estimates import relative_sigma
-
-    sigma = float(relative_sigma(best.time)[0])
-    return 0.5 * (1.0 + erf(log(max(ratio, 1e-9)) / (sigma * sqrt(2.0))))
-
-
-def _day(name: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{name}: '{text}' is not a date; write YYYY-MM-DD") from error
-
-
-def _last_day(text: str, first: date) -> date:
-    try:
-        last = date.fromisoformat(text)
-    except ValueError:
-        last = first + timedelta(seconds=parse(text, "s"))
-    if last <= first:
-        raise InputError(f"deadline: {last} is not after the start {first}")
-    return last
-
-
-def _show(out: Console, ranking: Ranking, run: Mapping[str, Any]) -> None:
-    """Print the ranking, the best step in parts, its memory, the run, and the flags to paste."""
-    best, setting = ranking.best, ranking.setting
-    found = ranking.found
-    out.print(
-        f"{setting.model.name} on {setting.n_chips:,} x {setting.site.chip.name}: {best.batch:,} sequences of "
-        f"{setting.seq:,} tokens a step, {setting.precision}, era {setting.era.id}; "
-        f"{found.size:,} strategies, {found.fitting:,} fit"
-        + ("" if found.done >= 1.0 else f" (stopped at {100 * found.done:.0f} % of the layouts)")
-    )
-    rows = [
-        (
-            str(c.rank) if c.fits else "-",
-            c.step.text,
-            show(float(c.step.time.value[0]), "s"),
-            f"{100 * c.step.mfu:.1f} %",
-            f"{c.step.memory_bytes / GIB:.1f} GiB",
-            c.reason,
-        )
-        for c in (*ranking.choices, *ranking.misses)
-    ]
-    out.print(
-        table(None, ("#", "strategy", "step", "MFU", "memory", "why"), rows, right=("#", "step", "MFU", "memory"))
-    )
-    _show_step(out, best)
-    _show_run(out, best, run)
-    _show_flags(out, best)
-
-
-def _show_step(out: Console, best: Step) -> None:
-    from suanli.training import memory_table, picture
-
-    total = float(best.time.value[0])
-    parts = [
-        (name, show(float(value[0]), "s"), f"{100 * float(value[0]) / total:.1f} %")
-        for name, value in best.time.breakdown.items()
-        if float(value[0]) > 0.0005 * total
-    ]
-    out.print(table("\nThe best step in parts", ("part", "time", "share"), parts, right=("time", "share")))
-    stages = memory_table(best)
-    names = list(stages["first"])
-    rows = [(name, *(f"{stages[s][name] / GIB:.2f}" for s in ("first", "last"))) for name in names]
-    out.print(
-        table(
-            "\nMemory a chip in GiB", ("part", "first stage", "last stage"), rows, right=("first stage", "last stage")
-        )
-    )
-    if float(best.strategies.pp[0]) > 1:
-        out.print("\nPipeline (digits forward, letters backward, dots idle; first micro-batches)")
-        for line in picture(best):
-            out.print("  " + line, markup=False)
-
-
-def _show_run(out: Console, best: Step, run: Mapping[str, Any]) -> None:
-    low, high = float(best.time.p10[0]), float(best.time.p90[0])
-    out.print(
-        f"\n{best.tokens_per_s:,.0f} tokens/s; step {show(float(best.time.value[0]), 's')}, 80 % sure of "
-        f"{show(low, 's')} to {show(high, 's')}; goodput {100 * run['goodput']:.1f} % (a stop every "
-        f"{show(run['mtbf_s'], 's')}, a checkpoint every {show(run['checkpoint_interval_s'], 's')})"
-    )
-    out.print(
-        f"{run['tokens']:.3g} tokens take {show(run['seconds'], 's')} ({show(run['seconds_p10'], 's')} to "
-        f"{show(run['seconds_p90'], 's')}): {run['start']} to {run['end']}"
-    )
-    if run["deadline"]:
-        verdict = "holds" if run["meets_deadline"] else "is missed"
-        out.print(f"deadline {run['deadline']} {verdict}; chance of meeting it {100 * run['sure_of_deadline']:.0f} %")
-    energy = "unknown" if run["energy_j"] is None else f"{run['energy_j'] / 3.6e12:,.2f} GWh of IT energy"
-    cost = "rent unknown"
-    if run["cost_usd"] is not None:
-        cost = show_money(run["cost_usd"], "USD")
-        if run["cost_low_usd"] is not None and run["cost_high_usd"] is not None:
-            cost += f" ({show_money(run['cost_low_usd'], 'USD')} to {show_money(run['cost_high_usd'], 'USD')})"
-        cost += " at rent"
-    out.print(f"{energy}; {cost}")
-    if run["co2_kg"] is not None:
-        metered = f"{run['metered_j'] / 3.6e12:,.2f} GWh"
-        out.print(f"{metered} at the meter in {run['region']}: {run['co2_kg'] / 1e3:,.0f} t CO2")
-    if "joint_seconds" in run:
-        shares = ", ".join(f"{chip} {100 * share:.0f} %" for chip, share in run["batch_shares"].items())
-        out.print(
-            f"together {run['joint_tokens_per_s']:,.0f} tokens/s, {show(run['joint_seconds'], 's')}; batch: {shares}"
-        )
-
-
-def _show_flags(out: Console, best: Step) -> None:
-    for name, flags in _flags(best).items():
-        out.print(f"\n{name}:", markup=False)
-        out.print("  " + " ".join(flags), markup=False)
-
-
-def _flags(best: Step) -> dict[str, list[str]]:
-    from suanli.training import megatron_flags, mindspeed_flags, torchtitan_options
-
-    if best.setting.site.chip.vendor == "Huawei":
-        return {"MindSpeed": mindspeed_flags(best)}
-    return {"Megatron-LM": megatron_flags(best), "torchtitan": torchtitan_options(best)}
-
-
-def _strategy(one: Step) -> dict[str, float]:
-    from dataclasses import fields
-
-    return {x.name: float(getattr(one.strategies, x.name)[0]) for x in fields(one.strategies)}
-
-
-def _as_json(ranking: Ranking, run: Mapping[str, Any]) -> dict[str, Any]:
-    from suanli.training import memory_table
-
-    setting = ranking.setting
-    return {
-        "model": setting.model.id,
-        "chip": setting.site.chip.id,
-        "n_chips": setting.n_chips,
-        "seq_len": setting.seq,
-        "precision": setting.precision,
-        "era": setting.era.id,
-        "strategies": ranking.found.size,
-        "strategies_that_fit": ranking.found.fitting,
-        "searched_share": ranking.found.done,
-        "choices": [
-            {
-                "rank": c.rank,
-                "fits": c.fits,
-                "reason": c.reason,
-                "text": c.step.text,
-                "strategy": _strategy(c.step),
-                "global_batch": c.step.batch,
-                "step_s": float(c.step.time.value[0]),
-                "p10_s": float(c.step.time.p10[0]),
-                "p90_s": float(c.step.time.p90[0]),
-                "tokens_per_s": c.step.tokens_per_s,
-                "mfu": c.step.mfu,
-                "parts_s": {name: float(value[0]) for name, value in c.step.time.breakdown.items()},
-                "memory_bytes": memory_table(c.step),
-            }
-            for c in (*ranking.choices, *ranking.misses)
-        ],
-        "run": dict(run),
-        "flags": _flags(ranking.best),
-        "sources": list(ranking.best.time.sources),
-    }
-
-
-def _write_parquet(path: Path, ranking: Ranking) -> None:
-    """Write the best strategy of every layout that fits: degrees, switches, step time, memory."""
-    from suanli.files import whole
-    from suanli.training import layout_table
-
-    with whole(path) as temporary:
-        layout_table(ranking).write_parquet(temporary)

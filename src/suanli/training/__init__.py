@@ -3,7 +3,7 @@
 from suanli.training._comm import Site, site_of
 from suanli.training._eras import Era, era, era_for, eras
 from suanli.training._evaluate import Prepared, memory_of, parts_of, prepare, step_time, total_memory
-from suanli.training._facts import Facts, facts, model_flop, stack, total_weights
+from suanli.training._facts import Facts, active_weights, facts, model_flop, stack, total_weights
 from suanli.training._feed import Feed, feed_of, load_time, waiting
 from suanli.training._flag_file import FlagFile, read_flags
 from suanli.training._flags import megatron_flags, mindspeed_flags, torchtitan_options
@@ -80,6 +80,7 @@ __all__ = [
     "Strategies",
     "Trained",
     "Work",
+    "active_weights",
     "checkpoint_bytes",
     "compare",
     "compute_optimal",

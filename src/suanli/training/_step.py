@@ -200,14 +200,19 @@ def _exposed_context(s: Strategies, t: Traffic, r: Rates, *, core: Array, core_b
     """Return the exposed seconds a layer of context exchange, (forward, backward).
 
     Gathering is calibrated as a whole. A ring passes the next keys on while attention works on these: what exceeds
-    the attention of its cp - 1 steps shows. Heads are exchanged before and after attention, where nothing
-    hides them.
+    the attention of its cp - 1 steps shows, and what is hidden slows it by contention. Heads are exchanged before and
+    after attention, where nothing hides them.
     """
     if not np.any(s.context > 0):
         return r.cp * t.cp, r.cp * t.cp_back
     under = (s.cp - 1.0) / s.cp
-    ring_f = np.maximum(0.0, t.cp - under * core)
-    ring_b = np.maximum(0.0, t.cp_back - under * core_back)
+    ring_f, ring_b = (
+        shown + r.contention * (whole - shown)
+        for whole, shown in (
+            (t.cp, np.maximum(0.0, t.cp - under * core)),
+            (t.cp_back, np.maximum(0.0, t.cp_back - under * core_back)),
+        )
+    )
     forward = np.where(s.context == 1, ring_f, np.where(s.context == 2, t.cp, r.cp * t.cp))
     backward = np.where(s.context == 1, ring_b, np.where(s.context == 2, t.cp_back, r.cp * t.cp_back))
     return forward, backward
