@@ -23,6 +23,7 @@ import numpy as np
 from suanli import catalog, files
 from suanli.errors import InputError
 from suanli.fleet._engines import SERVING, final_tokens
+from suanli.fleet._export import write_tables
 from suanli.fleet._figures import cost_parts, figures_of
 from suanli.fleet._lots import Lots
 from suanli.fleet._needs import Rebuilt, rebuilt
@@ -330,7 +331,7 @@ def write_plan(
         raise InputError(f"{out.parent}: cannot be written ({error.strerror})") from error
     try:
         files.write_json(temporary / "plan.json", body)
-        _write_tables(temporary / "tables", every, export)
+        write_tables(temporary / "tables", every, body, export)
         if finish is not None:
             finish(temporary)
         temporary.chmod(0o755)
@@ -345,27 +346,6 @@ def _refuse_foreign(out: Path) -> None:
         raise InputError(f"{out}: is a file; a plan is written into a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / "plan.json").is_file():
         raise InputError(f"{out}: holds something other than a plan; name a new folder")
-
-
-def _write_tables(folder: Path, every: Tables, export: str | None) -> None:
-    import polars as pl
-
-    frames = {}
-    for name in next(iter(every.values())):
-        rows = [{"view": view, "variant": variant, **row} for (view, variant), t in every.items() for row in t[name]]
-        frame = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({"view": [], "variant": []})
-        frames[name] = frame
-        with files.whole(folder / f"{name}.parquet") as path:
-            frame.write_parquet(path)
-        if export == "csv":
-            with files.whole(folder / f"{name}.csv") as path:
-                frame.write_csv(path)
-    if export == "xlsx":
-        from xlsxwriter import Workbook
-
-        with files.whole(folder / "plan.xlsx") as path, Workbook(path) as book:
-            for name, frame in frames.items():
-                frame.write_excel(book, worksheet=name[:31], autofit=True)
 
 
 def _swap(temporary: Path, out: Path) -> None:
