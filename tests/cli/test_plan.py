@@ -29,6 +29,7 @@ def test_what_cannot_be_done_is_one_line(capsys: pytest.CaptureFixture[str], tmp
     assert "one case, found also" in refused(capsys, SMALL, SMALL)
     assert "two folders" in refused(capsys, "diff", SMALL)
     assert "a new folder" in refused(capsys, "new")
+    assert "one folder" in refused(capsys, "report")
     (tmp_path / "file").write_text("x", encoding="utf-8")
     assert "is a file" in refused(capsys, SMALL, "--out", str(tmp_path / "file"))
     assert "is a file" in refused(capsys, SMALL, "--out", str(tmp_path / "file" / "below"))
@@ -44,6 +45,10 @@ def test_a_plan_is_written_whole_and_told(capsys: pytest.CaptureFixture[str], tm
         assert part in told
     assert len(told.splitlines()) <= 40  # one screen
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all.json", "out"]
+    assert (tmp_path / "out" / "report.html").stat().st_size > 1000
+    (tmp_path / "out" / "report.html").unlink()
+    with pytest.raises(SystemExit):
+        main(["plan", "report", str(tmp_path / "out")])
     assert (tmp_path / "out" / "report.html").stat().st_size > 1000
     body = json.loads((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))
     assert body == json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))

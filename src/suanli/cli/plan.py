@@ -21,10 +21,15 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    case: Annotated[str, typer.Argument(metavar="CASE", help="A case folder, a shipped case, 'new' or 'diff'.")],
+    case: Annotated[
+        str, typer.Argument(metavar="CASE", help="A case folder, a shipped case, 'new', 'diff' or 'report'.")
+    ],
     others: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[A B]", help="new FOLDER [CASE]: a case to start from; diff A B: two plans compared."),
+        typer.Argument(
+            metavar="[A B]",
+            help="new FOLDER [CASE]: a case to start from; diff A B: two plans compared; report DIR: its page anew.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for the plan; default results/CASE.")
@@ -65,6 +70,9 @@ def plan(
     """Plan a case, print what a director needs, and write report, plan.json and tables."""
     if case == "diff":
         _diff(others or [], json_path, full=full)
+        return
+    if case == "report":
+        _again(others or [], charts=charts)
         return
     if case == "new":
         _new(others or [], json_path)
@@ -121,6 +129,15 @@ def _day(text: str | None) -> dt.date | None:
         return dt.date.fromisoformat(text)
     except ValueError as error:
         raise InputError(f"--as-of: '{text}' is not a date such as 2025-01-22") from error
+
+
+def _again(folders: list[str], *, charts: bool) -> None:
+    """Write the report of a finished plan again, and its charts where asked for."""
+    if len(folders) != 1:
+        raise InputError("plan report takes one folder with a plan: suanli plan report DIR [--charts]")
+    folder = Path(folders[0])
+    _report(folder, charts=charts)
+    console().print(f"[dim]Written to {folder}: report.html{', charts' if charts else ''}[/dim]")
 
 
 def _new(names: list[str], json_path: str | None) -> None:

@@ -50,6 +50,10 @@ CHARTS: tuple[ChartOf, ...] = (
 )  # fmt: skip
 
 
+MADE = ("asked_and_served", "lives", "alternatives", "tornado")
+"""Tables that ``main_tables`` makes of others and of plan.json."""
+
+
 def plan_chart(kind: ChartOf, tables: Tables, width: int) -> Any | None:
     """Return the chart ``kind`` of a plan's ``tables`` at ``width`` pixels, or None where its table is empty."""
     frame = tables.get(kind.table)

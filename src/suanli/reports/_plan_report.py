@@ -14,7 +14,7 @@ from suanli.files import read_json, read_table, write_text
 from suanli.quantities import show_money
 from suanli.reports import _html as html
 from suanli.reports import _plan_sections as sections
-from suanli.reports._charts import CHARTS, ChartOf, main_tables, plan_chart
+from suanli.reports._charts import CHARTS, MADE, ChartOf, main_tables, plan_chart
 from suanli.reports._plan_charts import DESK, PHONE
 from suanli.reports._theme import save_chart
 
@@ -51,6 +51,9 @@ def read_plan(folder: Path) -> tuple[Document, dict[str, pl.DataFrame]]:
     plan = read_json(path)
     if not isinstance(plan, dict) or "plans" not in plan or "tables" not in plan:
         raise InputError(f"{path}: is not a plan; 'suanli plan' writes one")
+    missing = {kind.table for kind in CHARTS} - set(plan["tables"]) - set(MADE)
+    if missing:
+        raise InputError(f"{path}: has no table '{min(missing)}'; another version wrote it, plan the case again")
     return plan, {name: read_table(folder / file) for name, file in plan["tables"].items()}
 
 
