@@ -52,7 +52,7 @@ def plan(
     scenarios: Annotated[
         int | None, typer.Option("--scenarios", min=1, max=500, help="Joint futures kept; default as the case says.")
     ] = None,
-    fresh: Annotated[int, typer.Option("--fresh", min=0, max=5000, help="Fresh futures for the test.")] = 48,
+    fresh: Annotated[int, typer.Option("--fresh", min=0, max=5000, help="Fresh futures for the test.")] = 96,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the fresh futures.")] = 1,
     tornado: Annotated[
         int, typer.Option("--tornado", min=0, max=200, help="Inputs to move to both ends of their range.")

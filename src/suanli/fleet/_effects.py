@@ -39,10 +39,10 @@ def importance(
         return None
     solved = Solved(program=plain, answer=answer, costs=np.zeros(1), projects=(), tried={})
     try:
-        costs, _ = costs_in(grid, rates, shares, decision(solved), single)
+        costs, _ = costs_in(grid, rates, shares, (decision(solved),), single)
     except SuanliError:  # a firm limit that the plain plan cannot keep
         return None
-    return variances(costs, odds)
+    return variances(costs[0], odds)
 
 
 def variances(costs: Array, odds: Sequence[Array]) -> Array:

@@ -1,7 +1,8 @@
 """Whole lots: racks, blocks of power. A mixed-integer search in a child process that is stopped at its limit.
 
-HiGHS's own limit is not hard, so the search runs in a process that can be ended; the plan without lots is its bound,
-and that plan rounded down to lots is what is left where the search finds nothing.
+HiGHS's own limit is not hard, so the search runs in a process that can be ended; every better plan is written as it is
+found. The plan without lots is the bound. That plan rounded down to lots is where the search starts, and what is left
+where it finds nothing. It looks near the plan without lots first, and everywhere in the time that remains.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def whole_lots(solved: Solved, *, seconds: float) -> Lots:
     p = solved.program
     start = time.perf_counter()
     rounded = _rounded(solved)
-    rounded_cost = _cost(p, rounded)
-    found = _search(p, lot_sizes(p), seconds)
+    held = evaluate(p, rounded, tail=True)[1]
+    rounded_cost = held.objective
+    found = _search(p, lot_sizes(p), seconds, solved.answer.x, held.x)
     spent = time.perf_counter() - start
     if found is not None:
         whole = decision(replace(solved, answer=replace(solved.answer, x=found)))
@@ -102,8 +104,11 @@ def _rounded(solved: Solved) -> Decision:
     return replace(made, order=order, power=power)
 
 
-def _search(p: Program, lots: Array, seconds: float) -> Array | None:
-    """Return the columns of the best plan that a child process finds in ``seconds``, None where it finds none."""
+def _search(p: Program, lots: Array, seconds: float, plain: Array, start: Array) -> Array | None:
+    """Return the columns of the best plan that a child process finds in ``seconds``, None where it finds none.
+
+    ``plain`` [n] are the columns of the plan without lots, ``start`` [n] those of a plan in whole lots.
+    """
     scale = np.where(lots > 0, lots, 1.0)
     with tempfile.TemporaryDirectory(prefix="suanli-lots-") as folder:
         task, result = Path(folder) / "task.npz", Path(folder) / "result.npy"
@@ -111,7 +116,7 @@ def _search(p: Program, lots: Array, seconds: float) -> Array | None:
         np.savez(
             task, data=matrix.data, indices=matrix.indices, indptr=matrix.indptr, cost=objective(p) * scale,
             offset=np.array([constant(p)]), lower=p.lower / scale, upper=p.upper / scale, low=p.low, high=p.high,
-            whole=lots > 0, seconds=np.array([seconds]),
+            whole=lots > 0, seconds=np.array([seconds]), plain=plain / scale, start=start / scale,
         )  # fmt: skip
         child = multiprocessing.get_context("spawn").Process(target=work, args=(str(task), str(result)), daemon=True)
         child.start()
@@ -124,24 +129,62 @@ def _search(p: Program, lots: Array, seconds: float) -> Array | None:
         return np.asarray(np.load(result)) * scale
 
 
+def near(t: Any) -> tuple[Array, Array]:
+    """Return the bounds of a task's columns near its plan without lots: a lot more or less, none where none is."""
+    plain, whole = t["plain"], t["whole"]
+    used = whole & (plain > 1e-6)
+    low = np.where(used, np.maximum(np.floor(plain) - 1.0, t["lower"]), t["lower"])
+    high = np.where(used, np.minimum(np.ceil(plain) + 1.0, t["upper"]), np.where(whole, t["lower"], t["upper"]))
+    return low, high
+
+
 def work(task: str, result: str) -> None:
-    """Solve a task as written by the parent, and write the columns found (the child process's whole life)."""
+    """Solve a task as written by the parent, near its plan and then everywhere (the child process's whole life)."""
+    t: Any = dict(np.load(task))
+    limit = time.perf_counter() + float(t["seconds"][0])
+    best = t["start"]
+    for part, (low, high) in ((0.6, near(t)), (1.0, (t["lower"], t["upper"]))):
+        left = part * (limit - time.perf_counter())
+        if left > 0:
+            best = _solve(t, low, high, best, left, Path(result))
+
+
+def _solve(t: Any, low: Array, high: Array, start: Array, seconds: float, result: Path) -> Array:
+    """Return the best columns found within bounds from ``start``; better plans are written as found."""
     import highspy
 
-    t: Any = np.load(task)
     lp = highspy.HighsLp()
     lp.num_col_, lp.num_row_ = len(t["cost"]), len(t["low"])
     lp.col_cost_, lp.offset_ = t["cost"], float(t["offset"][0])
-    lp.col_lower_, lp.col_upper_, lp.row_lower_, lp.row_upper_ = t["lower"], t["upper"], t["low"], t["high"]
+    lp.col_lower_, lp.col_upper_, lp.row_lower_, lp.row_upper_ = low, high, t["low"], t["high"]
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = t["indptr"], t["indices"], t["data"]
     kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
     lp.integrality_ = [kinds[int(whole)] for whole in t["whole"]]
     solver = highspy.Highs()
-    options = {"output_flag": False, "threads": 1, "time_limit": float(t["seconds"][0]), "mip_rel_gap": GAP}
-    for name, value in options.items():
+    for name, value in {"output_flag": False, "threads": 1, "time_limit": seconds, "mip_rel_gap": GAP}.items():
         solver.setOptionValue(name, value)
     solver.passModel(lp)
+    known = highspy.HighsSolution()
+    known.col_value = start
+    solver.setSolution(known)
+    best = start
+
+    def keep(event: Any) -> None:
+        nonlocal best
+        best = np.array(event.data_out.mip_solution)
+        _write(result, best)
+
+    solver.cbMipImprovingSolution.subscribe(keep)
     solver.run()
     if solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
-        np.save(result, np.array(solver.getSolution().col_value))
+        best = np.array(solver.getSolution().col_value)
+        _write(result, best)
+    return best
+
+
+def _write(result: Path, columns: Array) -> None:
+    """Write columns whole: the parent may end this process at any moment."""
+    part = result.with_suffix(".part.npy")
+    np.save(part, columns)
+    part.replace(result)

@@ -48,7 +48,7 @@ class Options:
 
     scenarios: int | None = None
     seed: int = 1
-    fresh: int = 48
+    fresh: int = 96
     slack: float = 0.02
     budget: Variant | None = None
     as_of: dt.date | None = None

@@ -258,23 +258,24 @@ def trial(
     solved: Solved, rates: Rates, shares: Sequence[Shares], mean_plan: Solved, futures: Futures, *, batch: int = 8
 ) -> Trial:
     """Return how a plan and the deterministic one fare in futures that neither has seen."""
-    costs, served = costs_in(solved.grid, rates, shares, decision(solved), futures, batch=batch)
-    other, _ = costs_in(solved.grid, rates, shares, decision(mean_plan), futures, batch=batch)
-    return Trial(costs=costs, deterministic=other, served=served, group=futures.group)
+    both = (decision(solved), decision(mean_plan))
+    costs, served = costs_in(solved.grid, rates, shares, both, futures, batch=batch)
+    return Trial(costs=costs[0], deterministic=costs[1], served=served[0], group=futures.group)
 
 
 def costs_in(
-    grid: Grid, rates: Rates, shares: Sequence[Shares], d: Decision, futures: Futures, *, batch: int = 8
+    grid: Grid, rates: Rates, shares: Sequence[Shares], held: Sequence[Decision], futures: Futures, *, batch: int = 8
 ) -> tuple[Array, Array]:
-    """Return (cost in MUSD, share served) of a held first stage in each future, a few futures at a time."""
-    costs, served = [], []
+    """Return (cost in MUSD [D, S], share served [D, S]) of held first stages in each future, a few at a time."""
+    costs, served = np.zeros((len(held), futures.n)), np.zeros((len(held), futures.n))
     for first in range(0, futures.n, batch):
-        some = select(futures, range(first, min(first + batch, futures.n)))
-        p = program(replace(grid, cvar=(0.0, 1.0)), rates, some, shares)
-        cost, answer = evaluate(p, d)
-        costs.append(cost)
-        served.append(served_share(p, answer.x))
-    return np.concatenate(costs), np.concatenate(served)
+        some = range(first, min(first + batch, futures.n))
+        p = program(replace(grid, cvar=(0.0, 1.0)), rates, select(futures, some), shares)
+        for i, d in enumerate(held):
+            cost, answer = evaluate(p, d)
+            costs[i, some.start : some.stop] = cost
+            served[i, some.start : some.stop] = served_share(p, answer.x)
+    return costs, served
 
 
 def served_share(p: Program, x: Array) -> Array:
