@@ -103,10 +103,10 @@ def _show_price(out: Console, run: Mapping[str, Any]) -> None:
     energy = "energy unknown" if run["energy_j"] is None else f"{run['energy_j'] / 3.6e12:,.2f} GWh of IT energy"
     cost = "rent unknown"
     if run["cost_usd"] is not None:
-        cost = show_money(run["cost_usd"], "USD")
-        if run["cost_low_usd"] is not None and run["cost_high_usd"] is not None:
-            cost += f" ({show_money(run['cost_low_usd'], 'USD')} to {show_money(run['cost_high_usd'], 'USD')})"
-        cost += " at rent"
+        low, high = run["cost_low_usd"], run["cost_high_usd"]
+        known = low is not None and high is not None and low < high
+        spread = f" ({show_money(low, 'USD')} to {show_money(high, 'USD')})" if known else ""
+        cost = show_money(run["cost_usd"], "USD") + spread + " at rent"
     out.print(f"{energy}; {cost}")
     if run["co2_kg"] is not None:
         metered = f"{run['metered_j'] / 3.6e12:,.2f} GWh"

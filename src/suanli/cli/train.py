@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from suanli.training import Setting
 
 _LAYOUT, _DATA, _RUN, _FILES = "Layout", "Data and checkpoints", "The run", "Files"
-_NAMED = {"sharding": "SHARDING", "recompute": "RECOMPUTE", "context": "CONTEXT"}
+_NAMED = {"sharding": "SHARDING", "recompute": "RECOMPUTE", "context": "CONTEXT", "schedule": "SCHEDULES"}
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +62,9 @@ def train(
     sharding: Annotated[str | None, _option("Fix none, zero1, zero2 or zero3 (FSDP).", _LAYOUT)] = None,
     recompute: Annotated[str | None, _option("Fix none, selective or full.", _LAYOUT)] = None,
     context: Annotated[str | None, _option("Fix all_gather, ring or ulysses.", _LAYOUT)] = None,
+    schedule: Annotated[
+        str | None, _option("Fix 1f1b, interleaved, zero_bubble or dualpipe, whatever the era has.", _LAYOUT)
+    ] = None,
     capacity: Annotated[
         float | None, _option("Expert capacity factor: tokens beyond it are dropped (default: none is).", _LAYOUT)
     ] = None,
@@ -118,7 +121,7 @@ def train(
     out = console(json_path)
     found_model, fixed = _model(model)
     degrees = {"tp": tp, "pp": pp, "vpp": vpp, "dp": dp, "cp": cp, "ep": ep, "micro_batch": micro_batch}
-    names = {"sharding": sharding, "recompute": recompute, "context": context}
+    names = {"sharding": sharding, "recompute": recompute, "context": context, "schedule": schedule}
     setting = setting_of(
         found_model,
         catalog.chip(on),

@@ -142,12 +142,12 @@ def search_space(
     switch, least_switch = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp)
     size = fitting = done = 0
     try:
-        for start in range(0, n, _BLOCK):
+        for start in _visits(n):
             rows = slice(start, min(n, start + _BLOCK))
             some, fit, best = _block(rows_of(prepared, rows), of, parameters, room)
             size, fitting = size + some, fitting + fit
             seconds[rows], switch[rows], least[rows], least_switch[rows] = best
-            done = rows.stop
+            done += rows.stop - start
             if progress is not None:
                 progress(done / n)
     except KeyboardInterrupt:
@@ -164,6 +164,16 @@ def search_space(
         fitting=fitting,
         done=done / n,
     )
+
+
+def _visits(n: int) -> list[int]:
+    """Return where blocks of ``n`` layouts start, spread over the space by the golden section.
+
+    An interruption has then seen every kind of layout.
+    """
+    starts = np.arange(0, n, _BLOCK)
+    order = np.argsort(np.mod(np.arange(starts.size) * 0.6180339887498949, 1.0), kind="stable")
+    return [int(x) for x in starts[order]]
 
 
 def _block(

@@ -94,7 +94,7 @@ def layouts(
     whole numbers can (nine tenths at least, where possible), and the batch is rounded to what data parallelism divides.
     """
     held = dict(pins or {})
-    offered = {SCHEDULES.index(name) for name in schedules}
+    offered = {held["schedule"]} if "schedule" in held else {SCHEDULES.index(name) for name in schedules}
     experts = int(f.experts[0])
     found: list[Layout] = []
     for tp, pp, cp in _model_degrees(f, n_chips=n_chips, seq=seq, domain=domain, pins=held, exact=exact, offers=offers):
