@@ -35,15 +35,25 @@ def cluster(on: str | Path | Chip, n_chips: int, *, chips_per_node: int | None =
     return Cluster(chip=found, n_chips=n_chips, chips_per_node=network.tiers[0].size, network=network)
 
 
-def train(of: str | Path | Model, *, on: str | Path | Chip, chips: int, top: int = 5, **setting: Any) -> Ranking:
+def train(
+    of: str | Path | Model,
+    *,
+    on: str | Path | Chip,
+    chips: int,
+    top: int = 5,
+    exact: bool = True,
+    pins: Mapping[str, int] | None = None,
+    **setting: Any,
+) -> Ranking:
     """Return the ranked strategies of training a model on ``chips`` chips.
 
-    ``setting`` is as ``training.setting_of`` takes it: ``seq_len``, ``global_batch``, ``precision``, ``year`` ...
-    Raises InfeasibleError where the model fits nowhere, by how many GiB.
+    ``setting`` is as ``training.setting_of`` takes it: ``seq_len``, ``global_batch``, ``precision``, ``year`` ...;
+    ``pins`` fixes degrees and switches, ``exact`` False uses as many chips as degrees can. Raises InfeasibleError where
+    the model fits nowhere, by how many GiB.
     """
     from suanli.training import search, setting_of
 
-    return search(setting_of(model(of), chip(on), chips, **setting), top=top)
+    return search(setting_of(model(of), chip(on), chips, **setting), top=top, exact=exact, pins=pins)
 
 
 def serve(
