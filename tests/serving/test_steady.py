@@ -61,9 +61,11 @@ def test_a_batch_of_lanes_is_the_lanes_one_by_one() -> None:
     habits = plain_habits()
     wide = type(habits)(**{k: np.repeat(getattr(habits, k), 3) for k in habits.__slots__})
     args = {"clients": 64.0, "prompt": 700.0, "answer": 300.0, "rounds": 10.0}
-    together = closed_loop(many, wide, **{k: np.full(3, v) for k, v in args.items()})
+    three: dict[str, Any] = {k: np.full(3, v) for k, v in args.items()}
+    scalars: dict[str, Any] = {k: one(v) for k, v in args.items()}
+    together = closed_loop(many, wide, **three)
     for i, each in enumerate(single):
-        alone = closed_loop(each, habits, **{k: one(v) for k, v in args.items()})
+        alone = closed_loop(each, habits, **scalars)
         for name in together.__slots__:
             assert getattr(together, name)[i] == getattr(alone, name)[0]
 

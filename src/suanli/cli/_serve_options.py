@@ -137,6 +137,10 @@ FailOption = Annotated[
     list[str] | None,
     _option("--fail", panel=_RUN, metavar="replica=0,at=60s,for=30s", help="Lose a replica for a while (repeatable)."),
 ]
+LockstepOption = Annotated[
+    bool,
+    _option("--lockstep", panel=_RUN, help="Attention ranks that share experts wait for the busiest in each step."),
+]
 SeedOption = Annotated[int, _option("--seed", panel=_RUN, help="Seed of the simulation.")]
 StartOption = Annotated[
     str, _option("--start", panel=_RUN, metavar="5min", help="Time until a copy of a mix takes its first request.")
@@ -186,6 +190,7 @@ class Asked:
     prefix: str | None
     autoscale: str | None
     fail: list[str] | None
+    lockstep: bool
     seed: int
     start: str
     png: Path | None

@@ -103,6 +103,7 @@ def _simulated(
     """Return the run of ``load`` over ``groups`` of the best layout: one pool, or two coupled by their links."""
     from suanli.serving import (
         bank_of,
+        expert_times,
         link_of,
         scheduler,
         simulate,
@@ -117,6 +118,7 @@ def _simulated(
     lanes = groups * best.copies * best.layout.pp * best.layout.dp
     if best.prefill is None:
         kind = service.adapters
+        together = best.layout.dp > 1 and asked.lockstep
         bank = bank_of(service.model, chip, best.layout, kind.rank, min(kind.slots, kind.count)) if kind else None
         return simulate(
             decode,
@@ -128,6 +130,8 @@ def _simulated(
             failures=failures_of(asked.fail),
             scaling=scaling_of(asked.autoscale),
             bank=bank,
+            group=best.layout.dp if together else 1,
+            experts=expert_times(service, chip, best, framework=asked.framework) if together else None,
             seed=asked.seed,
             progress=progress,
         )

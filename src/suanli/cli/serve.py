@@ -54,6 +54,7 @@ def serve(
     prefix: o.PrefixOption = None,
     autoscale: o.ScaleOption = None,
     fail: o.FailOption = None,
+    lockstep: o.LockstepOption = False,
     seed: o.SeedOption = 0,
     start: o.StartOption = "5min",
     png: o.PngOption = None,

@@ -20,7 +20,7 @@ from suanli.serving._other import other_options
 from suanli.serving._pairs import link_of
 from suanli.serving._protocols import Launch, Protocol, Task, launch, mlperf_task, protocol
 from suanli.serving._schedulers import Scheduler, framework_of, frameworks, scheduler
-from suanli.serving._search import pareto, search, step_lane
+from suanli.serving._search import expert_times, pareto, search, step_lane
 from suanli.serving._simulate import Failure, Replay, Scaling, simulate
 from suanli.serving._slo import load_curve, most_within, tail
 from suanli.serving._steady import Gate, Habits, Lanes, Steady, closed_loop
@@ -71,6 +71,7 @@ __all__ = [
     "different",
     "drafting",
     "draw_adapters",
+    "expert_times",
     "factors",
     "fitted_set",
     "formats_of",

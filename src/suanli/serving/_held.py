@@ -14,7 +14,7 @@ from suanli.kinds import Service
 from suanli.serving._adapters import draw_adapters
 from suanli.serving._arrivals import Requests, arrivals, lengths, requests
 from suanli.serving._capacity import Option
-from suanli.serving._deploy import cache_tokens, tabulate
+from suanli.serving._deploy import Deployment, cache_tokens, tabulate
 from suanli.serving._other import other_lane
 from suanli.serving._schedulers import Scheduler
 from suanli.serving._simulate import Replay, simulate
@@ -56,6 +56,15 @@ def lane_of_option(option: Option, service: Service) -> tuple[Lanes, int]:
     return lane, option.layout.pp * option.layout.dp
 
 
+def experts_of(deployment: Deployment, service: Service) -> Array:
+    """Return the time of a deployment's experts on the grid (s), tuned as its lane is."""
+    tables = varied(tabulate([deployment]), [service])
+    only = tables.parts * np.array([0.0, 1.0, 0.0, 0.0])[None, :, None]
+    tune = factors(fitted_set(), [deployment.scheduler.name], [deployment.chip.family])
+    out: Array = lanes_of(replace(tables, parts=only), tune, np.ones(1)).linear[0]
+    return out
+
+
 def sample(service: Service, *, rate: float, n: int, seed: int = 0, kind: str = "poisson") -> Requests:
     """Return a load of ``n`` requests of a service at ``rate``: lengths log-normal around its means, cut at 8 times."""
     when = arrivals(kind, rate=rate, n=n, seed=seed)
@@ -80,7 +89,15 @@ def run_option(option: Option, service: Service, load: Requests, *, copies: int,
     plan = option.deployment.scheduler if option.deployment else _ONE_AT_A_TIME
     accepted = option.deployment.accepted if option.deployment else 1.0
     bank = bank_for(service, option.deployment) if option.deployment else None
-    return simulate(lane, load, scheduler=plan, replicas=copies * lanes, bank=bank, accepted=accepted, seed=seed)
+    return simulate(
+        lane,
+        load,
+        scheduler=plan,
+        replicas=copies * lanes,
+        bank=bank,
+        accepted=accepted,
+        seed=seed,
+    )
 
 
 def holds(service: Service, seen: Replay) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from suanli.errors import InfeasibleError
 from suanli.kinds import BITS, Chip, Service
@@ -15,6 +16,7 @@ from suanli.serving._capacity import Option, options
 from suanli.serving._choice import Choice
 from suanli.serving._deploy import cache_tokens, tabulate
 from suanli.serving._formats import formats_of
+from suanli.serving._held import experts_of
 from suanli.serving._layout import Layout
 from suanli.serving._layouts import layouts_for
 from suanli.serving._pairs import pairs, pool_lanes
@@ -22,6 +24,8 @@ from suanli.serving._schedulers import scheduler
 from suanli.serving._steady import Lanes
 from suanli.serving._tuning import factors, fitted_set, lanes_of
 from suanli.serving._variants import deploy, formats_for, varied
+
+Array = NDArray[np.float64]
 
 BUDGETS: tuple[int, ...] = (2048, 4096, 8192, 16384)
 """Tokens a step that the search tries (the chunk of chunked prefill)."""
@@ -152,6 +156,13 @@ def pareto(service: Service, chip: Chip, *, n_chips: int, framework: str = "vllm
             front.append((float(point[0]), float(point[1]), point[2]))
             best = point[1]
     return front
+
+
+def expert_times(service: Service, chip: Chip, choice: Choice, *, framework: str = "vllm") -> Array:
+    """Return the part of a lane's ``linear`` that its attention ranks do together (s): their experts, on the grid."""
+    plan = replace(scheduler(framework, chip), budget=choice.budget)
+    one = deploy(service, chip, choice.layout, formats_for(service, chip), plan)
+    return experts_of(one, service)
 
 
 def step_lane(service: Service, chip: Chip, choice: Choice, *, framework: str = "vllm", pool: str = "decode") -> Lanes:

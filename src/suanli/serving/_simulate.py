@@ -95,6 +95,8 @@ def simulate(
     filled: bool = False,
     bank: Bank | None = None,
     schedule: Sequence[tuple[float, int]] = (),
+    group: int = 1,
+    experts: Array | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
@@ -104,7 +106,9 @@ def simulate(
     (arrival times are then ignored); ``accepted`` is the mean number of tokens a decode step yields (speculative
     decoding); ``filled`` marks a decode pool whose caches arrive filled (``simulate_pools`` couples it to the other);
     ``bank`` is what the adapters of ``requests`` cost; ``schedule`` gives the replicas that take requests from a time
-    on, in order of time. ``progress`` is told (done, all).
+    on, in order of time. ``group`` replicas at a time are attention ranks that share experts: a step takes as long as
+    the busiest of them needs, and ``experts`` is the part of the lane's ``linear`` that they do together (s).
+    ``progress`` is told (done, all).
     Raises InputError for a bad option and InfeasibleError where a request can never fit the cache.
     """
     from suanli.serving import _engine
@@ -118,6 +122,11 @@ def simulate(
     costs = costs_of(lanes, bank)
     state = state_of(load, policy, replicas, scaling, failures)
     n = len(requests.arrival_s)
+    if group > 1:
+        if failures or scaling or schedule:
+            raise InputError("ranks that step together are simulated without failures, scaling or a schedule")
+        _run_groups(state, costs, policy, load, group, experts, progress)
+        return replay_of(state, load, requests, replicas)
     if clients > 0:
         first = min(n, clients * replicas)
         state.counters[_engine.NEXT] = first
@@ -133,6 +142,36 @@ def simulate(
     if filled:
         state.of["first_token"] = load.of["arrival"]
     return replay_of(state, load, requests, replicas, period_s=policy.watch_s)
+
+
+def _run_groups(
+    state: State,
+    costs: Costs,
+    policy: Policy,
+    load: Load,
+    group: int,
+    experts: Array | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Run replicas in groups that step together. Raises InputError where the groups don't come out even."""
+    from suanli.serving import _engine, _lockstep
+
+    n = load.of.size
+    if state.on.size % group:
+        raise InputError(f"{state.on.size} replicas do not divide into groups of {group}")
+    shared = np.zeros(GRID.size) if experts is None else np.asarray(experts, dtype=np.float64)
+    alone = costs._replace(linear=costs.linear - shared)
+    done = np.zeros((group, 3 + state.scratch.size))
+    if policy.closed_clients > 0:
+        first = min(n, policy.closed_clients)
+        state.counters[_engine.NEXT] = first
+        _lockstep.run_groups(state, alone, shared, policy, load, done, group, 0, first)
+        return
+    for lo in range(0, n, SLICE):
+        hi = min(n, lo + SLICE)
+        _lockstep.run_groups(state, alone, shared, policy, load, done, group, lo, hi)
+        if progress is not None:
+            progress(hi, n)
 
 
 def _slices(arrival: Array, schedule: Sequence[tuple[float, int]]) -> list[tuple[int, int, int | None]]:
