@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from suanli import fleet
+from suanli.fleet._lots import _write, near
 from suanli.fleet._solve import Solved
 
 SMALL = fleet.load_case(Path(__file__).parent / "data" / "small")
@@ -43,9 +45,33 @@ def test_without_time_the_rounded_plan_is_kept(solved: Solved, monkeypatch: pyte
 def test_a_search_past_its_limit_is_ended_and_the_rounded_plan_kept(
     solved: Solved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import multiprocessing
+    ended = []
+    kill = subprocess.Popen.kill
+
+    def noted(child: subprocess.Popen[bytes]) -> None:
+        kill(child)
+        ended.append(child)
 
     monkeypatch.setattr("suanli.fleet._lots.GRACE", 0.0)
+    monkeypatch.setattr(subprocess.Popen, "kill", noted)
     found = fleet.whole_lots(solved, seconds=0.01)  # the child has not even begun
     assert found.status == "rounded"
-    assert multiprocessing.active_children() == []
+    assert [child.poll() is not None for child in ended] == [True]
+
+
+def test_what_was_found_before_the_end_counts(solved: Solved, tmp_path: Path) -> None:
+    columns = np.arange(3.0)
+    _write(tmp_path / "result.npy", columns)
+    _write(tmp_path / "result.npy", columns + 1)
+    assert np.load(tmp_path / "result.npy") == pytest.approx(columns + 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["result.npy"]
+
+
+def test_the_search_looks_near_the_plan_first() -> None:
+    task = {
+        "plain": np.array([0.0, 2.4, 0.7, 5.0]), "whole": np.array([True, True, True, False]),
+        "lower": np.zeros(4), "upper": np.array([9.0, 9.0, 1.0, 9.0]),
+    }  # fmt: skip
+    low, high = near(task)
+    assert low.tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert high.tolist() == [0.0, 4.0, 1.0, 9.0]
