@@ -176,6 +176,8 @@ def test_impossible_degrees_say_which(pins: dict[str, int], seq: int, message: s
 
 
 def test_sharding_and_recomputation_can_be_fixed(ranking: Ranking) -> None:
+    both = search(setting(era_id="fsdp2"), parameters=PRIOR, pins={"schedule": 3, "pp": 2})
+    assert {float(c.step.strategies.schedule[0]) for c in both.choices} == {3.0}
     pinned = search(setting(), parameters=PRIOR, pins={"sharding": 3, "recompute": 2, "cp": 2, "context": 1})
     for c in pinned.choices:
         s = c.step.strategies

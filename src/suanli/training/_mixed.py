@@ -83,8 +83,12 @@ def mixed(first: Setting, second: Setting, *, link: float | None = None, paramet
     best: Mixed | None = None
     short = np.inf
     for width in _widths(first, second):
-        for front, back in ((first, second), (second, first)):
-            found, over = _best_of_width(front, back, width, link=link, p=p)
+        of = _candidates(first, second, width)
+        if of is None:
+            continue
+        sides = {id(one): _side(one, of, p) for one in (first, second)}
+        for kinds in ((first, second), (second, first)):
+            found, over = _best_of_width(kinds, [sides[id(one)] for one in kinds], of, width, link=link, p=p)
             short = min(short, over)
             if found is not None and (best is None or found.tokens_per_s > best.tokens_per_s):
                 best = found
@@ -106,14 +110,11 @@ def _widths(first: Setting, second: Setting) -> list[int]:
 
 
 def _best_of_width(
-    front: Setting, back: Setting, width: int, *, link: float | None, p: Parameters
+    kinds: Sequence[Setting], sides: Sequence[_Side], of: Space, width: int, *, link: float | None, p: Parameters
 ) -> tuple[Mixed | None, float]:
     """Return the best pipeline of stages of ``width`` chips; where none fits, the bytes that the nearest lacks."""
+    front, back = kinds
     before, after = front.n_chips // width, back.n_chips // width
-    of = _candidates(front, back, width)
-    if of is None:
-        return None, np.inf
-    sides = [_side(setting, of, p) for setting in (front, back)]
     shape = np.broadcast_shapes(*(a.shape for side in sides for a in (side.layer, side.head, side.sums)))
     n_micro = np.broadcast_to(of.batch / (of.grid.dp * of.grid.micro_batch), shape).ravel()
     kind = np.repeat([0, 1], [before, after])
@@ -135,7 +136,7 @@ def _best_of_width(
         lack = (ends + per_layer * (total / kind.size) - limit).max(axis=1)
         return None, float(np.min(np.where(fine, lack, np.inf)))
     layers = _divide(pace, extra, most, total)
-    crossing = _crossing(sides, shape, (front, back), link)
+    crossing = _crossing(sides, shape, kinds, link)
     step = _step_parts(pace, extra, layers, n_micro, crossing, by_stage, sides, shape, float(kind.size) / total)
     seconds = np.where(fits, sum(step.values()), np.inf)
     at = int(np.argmin(seconds))
