@@ -16,7 +16,11 @@ def products(names: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Spec:
-    """Features of each part: pooled over chips (``base``), of one family and of one kernel; starting constants."""
+    """Features that each part's efficiency may depend on, and starting constants.
+
+    ``base``: pooled over chips and software; ``family``: of one family, or of one kernel on it; ``kernel``: of one
+    kernel or one number format.
+    """
 
     base: Mapping[str, tuple[str, ...]]
     family: Mapping[str, tuple[str, ...]]

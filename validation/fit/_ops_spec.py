@@ -1,79 +1,65 @@
-"""Which features each law's efficiencies may depend on."""
+"""Which features each law's efficiencies may depend on; the fit keeps those that earn their place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from validation.fit._ops_form import Spec, products
 from validation.fit._ops_spec_attention import ATTENTION
 
 _GEMM = ("m", "n", "k", "waves")
+_GEMM_SHIFT = {
+    "overhead": ("k", "m"),
+    "compute": ("short_n", "short_k", "split", "many_waves", *_GEMM),
+    "memory": ("size", "split", "m", "n", "k"),
+    "cache": ("size", "split", "m"),
+}
 GEMM = Spec(
     base={
         "overhead": ("m", "n", "k", "few_waves", "split"),
-        "compute": ("short_k", "short_m", "short_n", "split", "tile", "many_waves", *_GEMM, *products(_GEMM)),
-        "memory": ("short_m", "short_n", "short_k", "kept", "split", "size", "size*size", *_GEMM, *products(_GEMM)),
+        "compute": ("short_m", "short_n", "short_k", "split", "tile", "many_waves", *_GEMM),
+        "memory": ("short_m", "short_n", "short_k", "kept", "split", "size", *_GEMM),
         "cache": ("short_m", "short_n", "short_k", "split", "size", "waves"),
-        "vector": (),
     },
-    family={
-        "overhead": ("k", "m"),
-        "compute": ("short_k", "split", "tile", "many_waves", *_GEMM),
-        "memory": ("short_m", "kept", "split", "size", *_GEMM),
-        "cache": ("size", "split"),
-        "vector": (),
-    },
-    kernel={
-        "overhead": ("k", "m"),
-        "compute": ("m", "k", "waves"),
-        "memory": ("m", "size"),
-        "cache": ("size",),
-        "vector": (),
-    },
+    family=_GEMM_SHIFT,
+    kernel=_GEMM_SHIFT,
     start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "vector": 0.0, "power": 0.0},
     sharpness=4.0,
 )
 
 _MOE = ("each", "awake", "width", "hidden", "waves")
+_MOE_SHIFT = {
+    "overhead": ("rows", "local", "awake", "tokens"),
+    "compute": ("short_each", "short_width", "skew", *_MOE),
+    "memory": ("short_each", "short_width", "skew", "size", *_MOE),
+    "cache": ("short_each", "skew", "size", *_MOE),
+}
 MOE = Spec(
     base={
         "overhead": ("rows", "local", "tokens", "awake", "hidden", "width", "skew"),
         "compute": ("short_each", "short_width", "skew", "many_waves", "rows", *_MOE, *products(_MOE)),
         "memory": ("short_each", "short_width", "skew", "kept", "size", "rows", "idle_share", *_MOE, *products(_MOE)),
         "cache": ("short_each", "short_width", "skew", "over", "size", *_MOE, *products(_MOE)),
-        "vector": (),
     },
-    family={
-        "overhead": ("rows", "local", "awake"),
-        "compute": ("short_each", "skew", *_MOE),
-        "memory": ("short_each", "skew", "size", *_MOE),
-        "cache": ("short_each", "skew", "size", *_MOE),
-        "vector": (),
-    },
-    kernel={
-        "overhead": ("rows", "local", "awake", "tokens"),
-        "compute": ("short_each", "short_width", "skew", *_MOE),
-        "memory": ("short_each", "short_width", "skew", "size", *_MOE),
-        "cache": ("short_each", "skew", "size", *_MOE),
-        "vector": (),
-    },
+    family=_MOE_SHIFT,
+    kernel=_MOE_SHIFT,
     start={"overhead": 3.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
     sharpness=3.0,
 )
 
 STREAM = Spec(
-    base={"overhead": (), "compute": (), "memory": ("size",), "cache": ("size",), "vector": ()},
-    family={"overhead": (), "compute": (), "memory": (), "cache": (), "vector": ()},
-    kernel={"overhead": (), "compute": (), "memory": (), "cache": (), "vector": ()},
+    base={"memory": ("size",), "cache": ("size",)},
+    family={},
+    kernel={},
     start={"overhead": 1.0, "compute": 0.0, "memory": -2.0, "cache": 0.0, "vector": 0.0, "power": 0.0},
     sharpness=4.0,
 )
 
 SPECS: Mapping[str, Spec] = {
     "gemm": GEMM,
-    "mla_bmm": GEMM,
     **ATTENTION,
     "moe_ffn": MOE,
     "elementwise": STREAM,
-    "embedding": STREAM,
+    "embedding": replace(STREAM, base={"cache": ("size",)}),
 }

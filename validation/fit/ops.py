@@ -1,9 +1,8 @@
 """Fit the efficiencies of operators on measured tables: ``python -m validation.fit.ops [FILE ...]``.
 
-Writes src/suanli/catalog/data/fitted/ops.json: for each operator and format the coefficients fitted on all rows, those
-without each fifth of the shapes and those without each chip, and the spreads of the errors of both kinds of
-left-out rows. The Ascend rows come from a repository without a licence and are not shipped: give their file to
-reproduce its part.
+Writes src/suanli/catalog/data/fitted/ops.json: for each operator the coefficients fitted on all rows, those without
+each fifth of the shapes and those without each chip, and the spreads of the errors of both kinds of left-out rows. The
+Ascend rows come from a repository without a licence and are not shipped: give their file to reproduce its part.
 """
 
 from __future__ import annotations
@@ -27,9 +26,10 @@ from suanli.errors import SuanliError
 from suanli.estimates import Z80
 from suanli.files import write_text
 from suanli.scoring._ops_rows import FOLDS, GROUP, SIZES, normal, operator_of, with_fold
-from suanli.scoring._ops_work import Group, law_name, weights_of, work_of
+from suanli.scoring._ops_work import Group, format_name, law_name, shifts_of, work_of
+from suanli.silicon._parameters import law_format, shift_weights
 from suanli.silicon._unit import unit_of
-from validation.fit._ops_engine import Column, Design, Piece, bound_of, columns_of, design, errors_of, solve
+from validation.fit._ops_engine import Piece, again, bound_of, columns_of, design, errors_of, weeded
 from validation.fit._ops_form import PARTS, Spec
 from validation.fit._ops_spec import SPECS
 
@@ -38,41 +38,38 @@ Array = NDArray[np.float64]
 DATA = Path(__file__).parents[1] / "data" / "ops"
 OUT = Path(__file__).parents[2] / "src" / "suanli" / "catalog" / "data" / "fitted" / "ops.json"
 
-_MOST = 700  # rows of one piece of work that take part
-_LEAST_SPREAD, _WIDEST = 0.04, 0.6
-_UNKNOWN = 0.35  # spread on a new chip of a law measured on one chip alone
-
-
-_COMPANIONS: Mapping[str, str] = {
-    "gemm/nvfp4": "gemm/fp8",
-    "moe_ffn/nvfp4": "moe_ffn/fp8",
-    "mla_prefill_module/nvfp4": "mla_prefill_module/bf16",
-    "mla_decode_module/nvfp4": "mla_decode_module/bf16",
-    "moe_ffn/w4a8_mxfp4_mxfp8": "moe_ffn/fp8",
-}
-"""Laws measured on one chip are fitted with another format's rows, which tell how chips differ."""
+_MOST = 400  # rows of one piece of work that take part
+_LEAST_SPREAD, _WIDEST = 0.04, 0.9
+_FEW = 100.0  # rows on which a ratio of spreads is believed by half
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """The rows of one law: pieces with their chip and fold, in the order of the design's rows.
+    """The rows of one law: pieces with their chip, fold and format, in the order of the design's rows.
 
-    ``own`` marks those of the law itself, the others are its companion's.
+    ``count`` is how many rows of the tables each stands for; ``kernels`` names each piece's kernel and format.
     """
 
     pieces: list[Piece]
+    kernels: list[str]
     chips: NDArray[np.str_]
     folds: NDArray[np.int8]
-    own: NDArray[np.bool_]
+    formats: NDArray[np.str_]
+    count: Array
 
-    def joined(self, companion: Bundle) -> Bundle:
-        """Return these rows with those of ``companion``, which is pooled with them."""
-        return Bundle(
-            self.pieces + companion.pieces,
-            np.concatenate([self.chips, companion.chips]),
-            np.concatenate([self.folds, companion.folds]),
-            np.concatenate([self.own, np.zeros(len(companion.own), dtype=bool)]),
-        )
+    @property
+    def standing(self) -> NDArray[np.str_]:
+        """How each row's piece stands to the rows of other chips: its kernel known, unknown, or its chip a stranger."""
+        firsts = np.cumsum([0, *(len(p.log_measured) for p in self.pieces)])[:-1]
+        owners = [str(self.chips[first]) for first in firsts]
+        on: dict[str, set[str]] = {}
+        for kernel, owner in zip(self.kernels, owners, strict=True):
+            on.setdefault(kernel, set()).add(owner)
+        names = [
+            "stranger" if not unit_of(get_chip(owner)).like else "known" if on[kernel] - {owner} else "unknown"
+            for kernel, owner in zip(self.kernels, owners, strict=True)
+        ]
+        return np.repeat(names, [len(p.log_measured) for p in self.pieces])
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -85,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
     bundles = read(files)
     target = next((Path(a.removeprefix("--out=")) for a in arguments if a.startswith("--out=")), OUT)
     out: dict[str, Any] = _header(files)
-    if only:
+    if only and target.exists():
         kept = json.loads(target.read_text(encoding="utf-8"))
         kept["fitted_on"]["files"].update(out["fitted_on"]["files"])
         out = kept
@@ -93,18 +90,13 @@ def main(arguments: Sequence[str]) -> None:
         if only and not any(name.startswith(o) for o in only):
             continue
         began = time.perf_counter()
-        rows = bundles[name]
-        if name in _COMPANIONS and _COMPANIONS[name] in bundles:
-            rows = rows.joined(bundles[_COMPANIONS[name]])
-        law, values = fit_law(SPECS[name.partition("/")[0]], rows, f"format:{name.partition('/')[2]}")
+        law, values = fit_law(SPECS[name], bundles[name])
         out["laws"][name] = law
         for which, numbers in values.items():
             held = out["final"] if which == "final" else out["left_out"].setdefault(which, {})
             held[name] = numbers
-        print(
-            f"{name}: {len(law['columns'])} columns, {time.perf_counter() - began:.1f} s; {law['residuals']}",
-            flush=True,
-        )
+        kept = sum(1 for v in values["final"] if v)
+        print(f"{name}: {kept} coefficients, {time.perf_counter() - began:.0f} s; {law['residuals']}", flush=True)
     write_text(target, compact(out))
 
 
@@ -114,7 +106,7 @@ def _header(files: Sequence[Path]) -> dict[str, Any]:
         "fitted_on": {
             "files": shas,
             "date": date.today().isoformat(),
-            "source": "measured tables in validation/data/ops",
+            "source": f"measured tables, at most {_MOST} rows of each piece of work; validation/README.md says of which",
         },
         "groups_of": "shape-N: sha256 of op, dtype and shape, first four bytes modulo 5; chip-ID: all rows of a chip",
         "laws": {},
@@ -125,7 +117,7 @@ def _header(files: Sequence[Path]) -> dict[str, Any]:
 
 def read(files: Sequence[Path]) -> dict[str, Bundle]:
     """Return the rows of ``files`` by law; rows that cannot be predicted are left out."""
-    found: dict[str, list[tuple[Piece, str, NDArray[np.int8]]]] = {}
+    found: dict[str, list[tuple[Piece, str, str, int, NDArray[np.int8]]]] = {}
     for path in files:
         rows = with_fold(normal(pl.read_parquet(path)))
         for key, part in rows.group_by(GROUP, maintain_order=True):
@@ -134,94 +126,136 @@ def read(files: Sequence[Path]) -> dict[str, Bundle]:
             if operator is None:
                 continue
             part = part.filter(pl.all_horizontal(pl.col(*SIZES[operator.kind], "measured") > 0.0))
-            part = part.sample(min(_MOST, part.height), seed=1)
+            count = part.height
+            part = part.sample(min(_MOST, count), seed=1)
             group = Group(**{k: v for k, v in named.items() if k != "chip"})
+            form = law_format(format_name(operator, group))
             try:
                 chip = get_chip(named["chip"])
                 work = work_of(chip, operator, group, part)
             except SuanliError as error:
                 print(f"left out {part.height} rows of {path.name}: {error}")
                 continue
-            weights = weights_of(chip, operator, group)
+            weights = shift_weights(chip, law_name(operator), form, kv_dtype=group.kv_dtype, kernel=group.kernel)
+            weights |= dict.fromkeys(shifts_of(operator, group), 1.0)
             piece = Piece(work, weights, np.log(part["measured"].to_numpy()), np.ones(part.height))
-            name = "/".join(law_name(operator, group))
-            found.setdefault(name, []).append((piece, chip.id, part["fold"].to_numpy()))
+            item = (piece, f"{group.kernel}:{form}", chip.id, count, part["fold"].to_numpy())
+            found.setdefault(law_name(operator), []).append(item)
     return {name: _bundle(items) for name, items in found.items()}
 
 
-def _bundle(items: list[tuple[Piece, str, NDArray[np.int8]]]) -> Bundle:
-    pieces = [piece for piece, _, _ in items]
-    chips = np.concatenate([np.full(len(folds), chip) for _, chip, folds in items])
-    folds = np.concatenate([folds for _, _, folds in items])
-    return Bundle(pieces, chips, folds, np.ones(len(folds), dtype=bool))
+def _bundle(items: list[tuple[Piece, str, str, int, NDArray[np.int8]]]) -> Bundle:
+    return Bundle(
+        pieces=[item[0] for item in items],
+        kernels=[item[1] for item in items],
+        chips=np.concatenate([np.full(len(folds), chip) for _, _, chip, _, folds in items]),
+        folds=np.concatenate([folds for *_, folds in items]),
+        formats=np.concatenate([np.full(len(folds), kernel.rpartition(":")[2]) for _, kernel, *_, folds in items]),
+        count=np.concatenate([np.full(len(folds), count / len(folds)) for *_, count, folds in items]),
+    )
 
 
-def fit_law(spec: Spec, rows: Bundle, own_format: str) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """Return a law's form with its spreads, and its coefficients fitted on all rows and without each group."""
-    keys = sorted({key for piece in rows.pieces for key in piece.weights if not key.startswith("format:")})
-    if not rows.own.all():
-        keys.append(own_format)
-    columns = columns_of(spec, keys)
+def fit_law(spec: Spec, rows: Bundle) -> tuple[dict[str, Any], dict[str, list[float]]]:
+    """Return a law's form with its spreads, and its coefficients fitted on all rows and without each group.
+
+    Which coefficients are kept is chosen on all rows, and anew, without the chip's rows, for each chip left out.
+    """
+    columns = columns_of(spec, sorted({key for piece in rows.pieces for key in piece.weights}))
     whole = design(columns, rows.pieces)
-    final = solve(spec, columns, whole)
+    final = weeded(spec, columns, whole)
     sets = {"final": final}
     seen, new = np.full(len(rows.folds), np.nan), np.full(len(rows.folds), np.nan)
     for fold in range(FOLDS):
-        sets[f"shape-{fold}"] = _left_out(spec, columns, whole, rows.folds == fold, final, seen)
-    chips = sorted(set(rows.chips[rows.own].tolist()))
-    for chip in chips if len(set(rows.chips.tolist())) > 1 else []:
-        sets[f"chip-{chip}"] = _left_out(spec, columns, whole, rows.chips == chip, final, new)
-    seen[~rows.own] = new[~rows.own] = np.nan
-    bound = bound_of(final, whole)
+        out = rows.folds == fold
+        sets[f"shape-{fold}"] = again(spec, columns, whole.only(~out), final)
+        seen[out] = errors_of(sets[f"shape-{fold}"], whole.only(out), spec.sharpness)[out]
+    chips = sorted(set(rows.chips.tolist()))
+    for chip in chips if len(chips) > 1 else []:
+        out = rows.chips == chip
+        sets[f"chip-{chip}"] = weeded(spec, columns, whole.only(~out))
+        new[out] = errors_of(sets[f"chip-{chip}"], whole.only(out), spec.sharpness)[out]
+    rounded = {name: np.round(values, 3) for name, values in sets.items()}
+    kept = np.any([values != 0.0 for values in rounded.values()], axis=0)
     law = {
-        "columns": [f"{c.part}|{c.group}|{c.feature}" for c in columns],
+        "columns": [f"{c.part}|{c.group}|{c.feature}" for c, stays in zip(columns, kept, strict=True) if stays],
         "sharpness": spec.sharpness,
-        "sigma": _spreads(seen, bound, _UNKNOWN),
-        "sigma_new": _spreads(new, bound, _UNKNOWN),
+        "spread": _spread(rows, seen, new, bound_of(final, whole)),
         "chips": {c: unit_of(get_chip(c)).family for c in chips},
+        "formats": sorted(set(rows.formats.tolist())),
+        "kernels": _kernels(rows),
         "residuals": {
-            "n": int(rows.own.sum()),
-            "shape": _residuals(seen),
-            "chip": {c: _residuals(new[rows.chips == c]) for c in chips},
+            "n": len(seen),
+            "shape": _residuals(seen, rows.count),
+            "chip": {c: _residuals(new[rows.chips == c], rows.count[rows.chips == c]) for c in chips},
         },
     }
-    return law, {name: [round(float(v), 3) for v in values] for name, values in sets.items()}
+    return law, {name: values[kept].tolist() for name, values in rounded.items()}
 
 
-def _left_out(
-    spec: Spec, columns: Sequence[Column], whole: Design, out: NDArray[np.bool_], begin: Array, errors: Array
-) -> Array:
-    """Return the coefficients without the rows ``out``, and note those rows' log errors in ``errors``."""
-    found = solve(spec, columns, whole.only(~out), begin=begin, turns=12)
-    errors[out] = errors_of(found, whole.only(out), spec.sharpness)[out]
-    return found
+def _kernels(rows: Bundle) -> dict[str, list[str]]:
+    """Return the chips on which each kernel was measured in each format."""
+    firsts = np.cumsum([0, *(len(p.log_measured) for p in rows.pieces)])[:-1]
+    found: dict[str, set[str]] = {}
+    for kernel, first in zip(rows.kernels, firsts, strict=True):
+        found.setdefault(kernel, set()).add(str(rows.chips[first]))
+    return {kernel: sorted(chips) for kernel, chips in sorted(found.items())}
 
 
-def _spreads(errors: Array, bound: NDArray[np.int64], fallback: float) -> dict[str, float]:
-    """Return, by the part that binds, the standard deviation whose central 80 % holds 80 % of ``errors``."""
+def _spread(rows: Bundle, seen: Array, new: Array, bound: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    """Return the spreads of errors on unseen shapes and new chips: by part, times ratios of format and standing."""
+    part = np.array(PARTS)[bound]
+    by_part, by_format = _factors(seen, rows.count, [part, rows.formats])
+    if not np.isfinite(new).any():
+        new = 2.5 * seen  # measured on one chip alone: taken
+    new_part, new_format, new_standing = _factors(new, rows.count, [part, rows.formats, rows.standing])
+    ratios = {name: new_standing.get(name, 1.0) for name in ("known", "unknown", "stranger")}
+    return {
+        "seen": {p: by_part.get(p, by_part[""]) for p in PARTS},
+        "new": {p: new_part.get(p, new_part[""]) for p in PARTS},
+        "format_seen": {k: v for k, v in by_format.items() if k},
+        "format_new": {k: v for k, v in new_format.items() if k},
+        "standing": {name: max(ratio, ratios["known"]) for name, ratio in ratios.items()},
+    }
+
+
+def _factors(errors: Array, count: Array, labels: Sequence[NDArray[np.str_]]) -> list[dict[str, float]]:
+    """Return a spread for each first label and ratios for the others, whose product holds 80 % of ``errors``.
+
+    A label of few rows leans to the whole; the spread under "" is that of all rows.
+    """
+    known = np.isfinite(errors)
+    size, weight = np.abs(errors[known]), count[known]
+    names = [label[known] for label in labels]
+    overall = float(np.clip(_quantile(size, weight) / Z80, _LEAST_SPREAD, _WIDEST))
+    factors = [dict.fromkeys(np.unique(label).tolist(), 1.0) for label in names]
+    for _ in range(4):
+        for label, factor in zip(names, factors, strict=True):
+            expected = overall * np.prod(
+                [[f[x] for x in other] for other, f in zip(names, factors, strict=True)], axis=0
+            )
+            for name in factor:
+                mine = label == name
+                share = mine.sum() / (mine.sum() + _FEW)
+                factor[name] *= float(_quantile((size / expected)[mine], weight[mine]) / Z80) ** share
+    spreads = {name: round(float(np.clip(overall * f, _LEAST_SPREAD, _WIDEST)), 3) for name, f in factors[0].items()}
+    ratios = [{name: round(value, 3) for name, value in factor.items()} for factor in factors[1:]]
+    return [{**spreads, "": round(overall, 3)}, *ratios]
+
+
+def _quantile(values: Array, weight: Array, at: float = 0.8) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(total, at * total[-1])])
+
+
+def _residuals(errors: Array, count: Array) -> str:
+    """Return median absolute error and bias of log errors of measured over predicted, in per cent."""
     known = np.isfinite(errors)
     if not known.any():
-        return dict.fromkeys(PARTS, fallback)
-    overall = _spread(errors[known])
-    out = {}
-    for i, part in enumerate(PARTS):
-        mine = errors[known & (bound == i)]
-        share = len(mine) / (len(mine) + 50.0)
-        out[part] = round(share * _spread(mine) + (1.0 - share) * overall, 3) if len(mine) else round(overall, 3)
-    return out
-
-
-def _spread(errors: Array) -> float:
-    return float(np.clip(np.quantile(np.abs(errors), 0.8) / Z80, _LEAST_SPREAD, _WIDEST))
-
-
-def _residuals(errors: Array) -> str:
-    """Return median absolute error and bias of log errors of measured over predicted, in per cent."""
-    known = errors[np.isfinite(errors)]
-    if not known.size:
         return "not left out"
-    relative = 100.0 * (np.exp(-known) - 1.0)
-    return f"median {np.median(np.abs(relative)):.1f} %, bias {relative.mean():+.1f} %"
+    relative = 100.0 * (np.exp(-errors[known]) - 1.0)
+    middle = _quantile(np.abs(relative), count[known], 0.5)
+    return f"median {middle:.1f} %, bias {np.average(relative, weights=count[known]):+.1f} %"
 
 
 def compact(data: Mapping[str, Any]) -> str:

@@ -16,9 +16,9 @@ from suanli.catalog import fitted
 from suanli.errors import SuanliError
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import GROUP, SIZES, Operator, normal, operator_of, with_fold
-from suanli.scoring._ops_work import Group, law_name, weights_of, work_of
+from suanli.scoring._ops_work import Group, format_name, law_name, shifts_of, work_of
 from suanli.silicon._laws import measure
-from suanli.silicon._parameters import Parameters, final, law_of, parameters_from, stored_law
+from suanli.silicon._parameters import Parameters, final, law_for, parameters_from
 
 Array = NDArray[np.float64]
 
@@ -103,11 +103,17 @@ def _fill(out: Predictions, named: Mapping[str, Any], part: pl.DataFrame) -> str
     try:
         chip = get_chip(named["chip"] or "")
         work = work_of(chip, operator, group, part)
-        for target, spread, parameters in _sets(out, chip, operator, group, int(named["fold"]), at):
-            found = measure(
-                law_of(stored_law(parameters, *law_name(operator, group)), chip, weights_of(chip, operator, group)),
-                work,
+        for target, spread, parameters in _sets(out, chip, operator, int(named["fold"]), at):
+            law = law_for(
+                chip,
+                law_name(operator),
+                format_name(operator, group),
+                kv_dtype=group.kv_dtype,
+                kernel=group.kernel,
+                shifts=shifts_of(operator, group),
+                parameters=parameters,
             )
+            found = measure(law, work)
             target[at], spread[at] = found.seconds, found.sigma
     except SuanliError as error:
         return str(error)
@@ -116,15 +122,14 @@ def _fill(out: Predictions, named: Mapping[str, Any], part: pl.DataFrame) -> str
 
 
 def _sets(
-    out: Predictions, chip: Chip, operator: Operator, group: Group, fold: int, at: NDArray[np.uint32]
+    out: Predictions, chip: Chip, operator: Operator, fold: int, at: NDArray[np.uint32]
 ) -> list[tuple[Array, Array, Parameters]]:
     """Return where to write, and the parameters to judge by: without the shape's fold, and without the chip."""
     if chip.id not in fitted_chips():
         return [(out.predicted, out.sigma, parameter_set("final"))]
     sets = [(out.predicted, out.sigma, parameter_set(f"shape-{fold}"))]
     out.left_out[at] = True
-    name = "/".join(law_name(operator, group))
     without = parameter_set(f"chip-{chip.id}")
-    if name in without:
+    if law_name(operator) in without:
         sets.append((out.without_chip, out.sigma_new, without))
     return sets

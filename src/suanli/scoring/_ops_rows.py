@@ -37,11 +37,10 @@ _STREAMS: Mapping[str, tuple[float, float]] = {
     "rmsnorm_post": (2.0, 4.0),
     "residual_add": (3.0, 1.0),
     "embedding": (2.0, 0.0),
+    "rope": (2.0, 3.0),
+    "silu_mul": (5.0, 6.0),
 }
-"""Streams: numbers moved and vector operations per number of the row's width ``n``.
-
-Vidur's rope and silu_mul are not among them: its tables give the model's width, not the heads' or the FFN's share.
-"""
+"""Streams: numbers moved and vector operations per number of the row's width (two kernels for SiLU and product)."""
 
 _ATTENTION = ("attention_prefill", "attention_decode", "attention_encoder")
 _MLA = ("mla_prefill_core", "mla_decode_core", "mla_prefill_module", "mla_decode_module")
@@ -85,6 +84,7 @@ def normal(frame: pl.DataFrame) -> pl.DataFrame:
     Tables of layers (Vidur's) give the tokens as a product's m; ``skew`` is read from ``distribution``
     ("balanced", "power_law_1.01"), ``kernel`` is "framework/kernel_source".
     """
+    frame = _with_widths(frame)
     have = set(frame.columns)
     numbers = {name for names in SIZES.values() for name in names} | {"window", "moe_tp_size", "moe_ep_size"}
     texts = ("chip", "op", "dtype", "kv_dtype", "gemm_dtype", "direction", "distribution", "framework", "kernel_source")
@@ -105,6 +105,25 @@ def normal(frame: pl.DataFrame) -> pl.DataFrame:
         moe_ep_size=pl.col("moe_ep_size").fill_null(1.0),
         kernel=pl.concat_str(pl.col("framework").fill_null(""), pl.lit("/"), pl.col("kernel_source").fill_null("")),
     )
+
+
+def _with_widths(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of layers with the width of its rope and SiLU rows in place of the model's.
+
+    The products of the same model and shard tell: rope turns queries and keys, SiLU half of what the first FFN
+    product gives. Without them the width is null.
+    """
+    if not {"model", "tp", "n", "k", "op"} <= set(frame.columns):
+        return frame
+    keys = ["model", "tp"]
+    shard = pl.col("k") / pl.col("tp")
+    qkv = frame.filter(pl.col("op") == "gemm_qkv").group_by(keys).agg(turned=((pl.col("n") + shard) / 2.0).first())
+    first = frame.filter(pl.col("op") == "gemm_mlp_up").group_by(keys).agg(gated=(pl.col("n") / 2.0).first())
+    wide = frame.join(qkv, on=keys, how="left", maintain_order="left")
+    wide = wide.join(first, on=keys, how="left", maintain_order="left")
+    op = pl.col("op")
+    width = pl.when(op == "rope").then("turned").when(op == "silu_mul").then("gated").otherwise(pl.col("n"))
+    return wide.with_columns(n=width).drop("turned", "gated")
 
 
 def with_fold(frame: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,6 @@ from suanli.silicon._memory import streamed
 from suanli.silicon._mla import DEEPSEEK
 from suanli.silicon._mla_work import mla_module_work, mla_work
 from suanli.silicon._moe_work import moe_work
-from suanli.silicon._parameters import shift_weights
 from suanli.silicon._unit import unit_of
 
 Array = NDArray[np.float64]
@@ -36,24 +35,27 @@ class Group:
     kernel: str
 
 
-def law_name(operator: Operator, group: Group) -> tuple[str, str]:
-    """Return the operator and format whose law predicts the ``group``."""
+def law_name(operator: Operator) -> str:
+    """Return the operator whose law predicts rows: a batched product of latent attention is a product."""
+    return "gemm" if operator.kind == "mla_bmm" else operator.law
+
+
+def format_name(operator: Operator, group: Group) -> str:
+    """Return the format whose efficiencies predict the ``group``: in a whole block of MLA, that of its products."""
     if operator.kind == "stream":
-        return operator.law, "bf16"
+        return "bf16"
     if operator.law.endswith("_module"):
-        return operator.law, format_of(group.gemm_dtype or group.dtype).name
-    return operator.law, format_of(group.dtype).name
+        return group.gemm_dtype or group.dtype
+    return group.dtype
 
 
-def weights_of(chip: Chip, operator: Operator, group: Group) -> dict[str, float]:
-    """Return the shifts that apply to the ``group`` on ``chip``, with their weights."""
-    dtype = "bf16" if operator.kind == "stream" else group.dtype
-    attention = operator.kind in ("attention", "mla")
-    out = shift_weights(chip, dtype, kv_dtype=group.kv_dtype, kernel=group.kernel, attention=attention)
-    if group.op.startswith("rmsnorm"):
-        out["op:norm"] = 1.0
-    if group.direction:
-        out[f"direction:{group.direction}"] = 1.0
+def shifts_of(operator: Operator, group: Group) -> list[str]:
+    """Return what sets the ``group`` apart from others of its law, beside chip, format and software."""
+    out = [f"direction:{group.direction}"] if group.direction else []
+    if operator.kind == "mla_bmm":
+        out.append("op:batched")
+    if group.op in ("rmsnorm", "rmsnorm_post", "rope"):
+        out.append(f"op:{group.op.partition('_')[0]}")
     return out
 
 

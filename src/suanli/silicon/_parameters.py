@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,26 +18,44 @@ from suanli.silicon._unit import unit_of
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A law as it is kept: pooled coefficients, shifts by group, spreads by part, and what was measured.
+class Spread:
+    """How far measured times lie from predicted ones, as the standard deviation of the logarithm of their ratio.
 
-    ``sigma`` holds on unseen shapes of measured ``chips``, ``sigma_new`` on chips of no measured family.
+    ``seen`` holds, by the part that binds, on unseen shapes of measured chips and ``new`` on chips that were left out;
+    each is multiplied by the format's ratio, and on new chips by the ``standing`` of what runs: a kernel "known" from
+    other chips, an "unknown" one, or a chip ("stranger") that resembles no measured family.
+    """
+
+    seen: Mapping[str, float]
+    new: Mapping[str, float]
+    format_seen: Mapping[str, float]
+    format_new: Mapping[str, float]
+    standing: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A law as it is kept: pooled coefficients, shifts by group, spreads, and what was measured.
+
+    ``kernels`` are those measured, as "framework/kernel:format", with their chips.
     """
 
     pooled: Slopes
     shifts: Mapping[str, Slopes]
     sharpness: float
-    sigma: Mapping[str, float]
-    sigma_new: Mapping[str, float]
-    chips: frozenset[str]
-    families: frozenset[str]
+    spread: Spread
+    chips: Mapping[str, str]
+    formats: frozenset[str]
+    kernels: Mapping[str, frozenset[str]]
 
 
 Parameters = Mapping[str, Stored]
-"""A set of measured efficiencies: laws by "operator/format"."""
+"""A set of measured efficiencies: laws by operator."""
+
+METHODS: tuple[str, ...] = ("triton", "marlin", "cutlass", "deepgemm", "flashinfer", "flashmla", "fa2", "fa3", "torch")
+"""Libraries that a kernel's name may show it was written with."""
 
 _STAND_IN: Mapping[str, tuple[str, ...]] = {
-    "fp16": ("bf16",),
     "fp32": ("bf16",),
     "tf32": ("bf16",),
     "fp8": ("int8", "bf16"),
@@ -82,15 +100,14 @@ def _stored(name: str, values: Sequence[float], law: Mapping[str, Any], without:
         part, group, feature = column.split("|")
         if value:
             groups.setdefault(group, {}).setdefault(part, {})[feature] = float(value)
-    measured = {chip: family for chip, family in law["chips"].items() if chip != without}
     return Stored(
         pooled=groups.pop("", {}),
         shifts=groups,
         sharpness=float(law["sharpness"]),
-        sigma=law["sigma"],
-        sigma_new=law["sigma_new"],
-        chips=frozenset(measured),
-        families=frozenset(measured.values()),
+        spread=Spread(**law["spread"]),
+        chips={chip: family for chip, family in law["chips"].items() if chip != without},
+        formats=frozenset(law["formats"]),
+        kernels={kernel: frozenset(chips) - {without} for kernel, chips in law["kernels"].items()},
     )
 
 
@@ -101,74 +118,89 @@ def law_for(
     *,
     kv_dtype: str | None = None,
     kernel: str | None = None,
+    shifts: Sequence[str] = (),
     parameters: Parameters | None = None,
 ) -> Law:
-    """Return the law of operator ``op`` in format ``dtype`` on ``chip``.
+    """Return the law of operator ``op`` in format ``dtype`` on ``chip``; ``shifts`` names further ones that apply.
 
-    Efficiencies of the chip's own family apply where measured, else those of its kind, else the pooled ones; the
+    Efficiencies of the chip's own family apply where measured, else a share of those it resembles, else pooled ones; the
     interval widens at each step. Raises InputError for an operator that the parameters do not know.
     """
-    stored = stored_law(final() if parameters is None else parameters, op, dtype)
-    attention = op.startswith(("attention", "mla")) and op != "mla_bmm"
-    return law_of(stored, chip, shift_weights(chip, dtype, kv_dtype=kv_dtype, kernel=kernel, attention=attention))
-
-
-def law_of(stored: Stored, chip: Chip, weights: Mapping[str, float]) -> Law:
-    """Return the ``stored`` law on ``chip`` with the shifts that ``weights`` names."""
+    stored = (final() if parameters is None else parameters).get(op)
+    if stored is None:
+        raise InputError(f"no measured efficiency of operator '{op}'")
+    form = stand_in(stored.formats, dtype)
+    spread = _sigma(stored, chip, form, f"{kernel}:{form}" if kernel else "")
     if unit_of(chip).kind == "cpu":  # how shapes bend efficiency was measured on accelerators and tells nothing here
         plain = {part: {"one": slopes["one"]} for part, slopes in stored.pooled.items() if "one" in slopes}
-        return Law(plain, stored.sharpness, _sigma(stored, chip))
+        return Law(plain, stored.sharpness, spread)
+    weights = shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel) | dict.fromkeys(shifts, 1.0)
     found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
-    return Law(stored.pooled, stored.sharpness, _sigma(stored, chip)).shifted(found)
+    return Law(stored.pooled, stored.sharpness, spread).shifted(found)
 
 
-def stored_law(known: Parameters, op: str, dtype: str) -> Stored:
-    """Return the law of ``op`` in ``dtype``, or in the format that stands in. Raises InputError where none does."""
+def stand_in(measured: Collection[str], dtype: str) -> str:
+    """Return the format among ``measured`` whose efficiencies ``dtype`` takes: its own, or the nearest in kind."""
+    name = law_format(dtype)
+    return next((f for f in (name, *_STAND_IN.get(name, ())) if f in measured), name)
+
+
+def law_format(dtype: str) -> str:
+    """Return the format under which efficiencies of ``dtype`` are kept: the two 16-bit formats run alike."""
     name = format_of(dtype).name
-    for candidate in (name, *_STAND_IN.get(name, ())):
-        found = known.get(f"{op}/{candidate}")
-        if found is not None:
-            return found
-    raise InputError(f"no measured efficiency of operator '{op}' in any format like {dtype}")
+    return "bf16" if name == "fp16" else name
 
 
-def _sigma(stored: Stored, chip: Chip) -> Mapping[str, float]:
-    """Return the spread by part: as on unseen shapes of a measured chip, wider on its siblings, widest elsewhere."""
-    if chip.id in stored.chips:
-        return stored.sigma
-    if unit_of(chip).family in stored.families:
-        return {part: math.sqrt(stored.sigma[part] * stored.sigma_new[part]) for part in PARTS}
-    return stored.sigma_new
+def _sigma(stored: Stored, chip: Chip, form: str, kernel: str) -> Mapping[str, float]:
+    """Return the spread by part: as on unseen shapes where chip, format and kernel were measured together.
+
+    On a sibling of a measured chip it lies between that and a new chip's.
+    """
+    spread, unit = stored.spread, unit_of(chip)
+    on = stored.kernels.get(kernel, frozenset()) if kernel else frozenset(stored.chips)
+    seen = spread.format_seen.get(form, 1.0)
+    standing = "stranger" if unit.family not in stored.chips.values() and not unit.like else "known"
+    if kernel and standing == "known" and not on:
+        standing = "unknown"
+    new = spread.format_new.get(form, max(spread.format_new.values())) * spread.standing[standing]
+    if chip.id in on:
+        return {part: value * seen for part, value in spread.seen.items()}
+    if unit.family in stored.chips.values():
+        return {part: math.sqrt(spread.seen[part] * seen * spread.new[part] * new) for part in PARTS}
+    return {part: value * new for part, value in spread.new.items()}
 
 
 def shift_weights(
-    chip: Chip, dtype: str, *, kv_dtype: str | None = None, kernel: str | None = None, attention: bool = False
+    chip: Chip, op: str, form: str, *, kv_dtype: str | None = None, kernel: str | None = None
 ) -> dict[str, float]:
-    """Return the shifts that apply, with their weights: kind and family of chip, software, cache format.
+    """Return the shifts that apply to ``op`` in the measured format ``form``, with their weights.
 
-    A family takes its ``likeness`` of the shifts of the family it resembles, and its own where measured. ``kernel`` is
-    "framework/kernel" or a framework alone. Of ``attention`` the algorithm (FlashAttention 2, XQA ...) tells more than
-    the framework that calls it, and a kernel may read a quantised cache in code of its own.
+    They are those of the family, of software, its library and the cache's format. A family takes its
+    ``likeness`` of the shifts of the family it resembles, and its own where measured. ``kernel`` is
+    "framework/kernel" or a framework alone. Of attention the algorithm (FlashAttention 2, XQA ...) tells more than the
+    framework that calls it, and a kernel may read a quantised cache in code of its own.
     """
     unit = unit_of(chip)
-    out = {f"kind:{unit.kind}": 1.0, f"format:{format_of(dtype).name}": 1.0}
+    out = {f"format:{form}": 1.0}
     if unit.like:
         out[f"family:{unit.like}"] = unit.likeness
     out[f"family:{unit.family}"] = 1.0
     if kernel:
         framework, _, name = kernel.partition("/")
+        attention = op.startswith(("attention", "mla"))
         algorithm = grid_of(kernel).algorithm if attention else ""
         out[f"kernel:*/{algorithm}" if algorithm else f"framework:{framework}"] = 1.0
-        if name:
-            out[f"kernel:{kernel}"] = 1.0
-            # One name may stand for different code on another architecture.
-            out[f"kernel:{kernel}@{unit.family}"] = 1.0
-            if unit.like:
-                out[f"kernel:{kernel}@{unit.like}"] = unit.likeness
-    if kv_dtype and format_of(kv_dtype).activation != format_of(dtype).activation:
+        out.update({f"method:{method}": 1.0 for method in METHODS if method in name.casefold()})
+        key = f"kernel:{kernel}:{form}"
+        out[key] = 1.0
+        # One name may stand for different code on another architecture.
+        out[f"{key}@{unit.family}"] = 1.0
+        if unit.like:
+            out[f"{key}@{unit.like}"] = unit.likeness
+    if kv_dtype and format_of(kv_dtype).activation != format_of(form).activation:
         cache_format = format_of(kv_dtype).name
         out[f"kv:{cache_format}"] = 1.0
-        if kernel and attention:
+        if kernel and op.startswith(("attention", "mla")):
             out[f"kv:{kernel}+{cache_format}"] = 1.0
             out[f"kv:{kernel}+{cache_format}@{unit.family}"] = 1.0
     return out
