@@ -175,6 +175,35 @@ def test_every_era_runs_and_names_its_source() -> None:
     assert times["megatron-2021"] > times["megatron-core"] > times["nemo-2026"]
 
 
+def test_a_parallel_block_joins_once_a_layer() -> None:
+    model = catalog.model("gpt-neox-20b")
+    one, other = (
+        run(setting_of(m, catalog.chip("a100-80-sxm"), 64, seq_len=2048, global_batch=128, year=2023), tp=8, dp=8)
+        for m in (model, replace(model, parallel_block=False))
+    )
+    assert one.time.breakdown["tp"][0] == pytest.approx(other.time.breakdown["tp"][0] / 2)
+    assert one.time.breakdown["products"][0] == other.time.breakdown["products"][0]
+    assert one.memory_bytes < other.memory_bytes
+
+
+def test_a_window_and_a_wide_format_change_what_they_should() -> None:
+    whole = catalog.model("mistral-7b")
+    windowed = replace(whole, window=1024, full_every=0)
+    plain = replace(whole, window=0)
+    long = {"seq_len": 16384, "global_batch": 64, "year": 2024}
+    near, far = (
+        run(setting_of(m, catalog.chip("h100-sxm"), 64, **long), tp=2, dp=32)  # type: ignore[arg-type]
+        for m in (windowed, plain)
+    )
+    assert near.time.breakdown["attention"][0] < 0.5 * far.time.breakdown["attention"][0]
+    assert near.time.breakdown["products"][0] == far.time.breakdown["products"][0]
+    wide = setting(precision="fp32")
+    assert seconds(wide, tp=2, dp=32) > seconds(setting(), tp=2, dp=32)
+    mx, eight = setting(chip="b200-sxm", precision="mxfp8"), setting(chip="b200-sxm", precision="fp8")
+    four = setting(chip="b200-sxm", precision="nvfp4")
+    assert seconds(four, tp=2, dp=32) < seconds(mx, tp=2, dp=32) <= seconds(eight, tp=2, dp=32) * 1.001
+
+
 def test_experts_and_latent_attention_run() -> None:
     where = setting("deepseek-v3", n=256, seq_len=4096, global_batch=1024)
     one = run(where, pp=4, dp=64, ep=32)

@@ -100,7 +100,8 @@ def layer_activations(
     tokens = s.micro_batch * seq / s.cp
     split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
     linear = 2.0 - bits8
-    outside = tokens * f.hidden * (4.0 + 2.0 * linear + 2.0 * dropout) / split
+    # Attention and feed-forward side by side share the norm's input.
+    outside = tokens * f.hidden * (4.0 - 2.0 * f.parallel_block + 2.0 * linear + 2.0 * dropout) / split
     heads = f.heads * (f.qk_dim + f.v_dim) + np.where(
         f.kv_rank > 0, f.heads * f.qk_dim, f.kv_heads * (f.qk_dim + f.v_dim) - f.heads * f.v_dim
     )

@@ -166,6 +166,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     )
     # Products and tensor-parallel collectives run piece by piece over shared buffers, inside a domain only.
     hidden_tp = r.tp_hidden * s.tp_overlap * (1.0 - t.tp_across)
+    joints = 2.0 - f.parallel_block  # attention and feed-forward side by side join once (PaLM, 2204.02311)
     exposed_tp = r.tp * t.tp * (1.0 - hidden_tp)
     exposed_ep = uneven * r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
     slowed = 1.0 + r.contention * r.tp * t.tp * hidden_tp / np.maximum(forward, 1e-12)
@@ -179,7 +180,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
         passes=moves,
         recompute=np.zeros(1),
         launch=launch_f,
-        tp=2.0 * exposed_tp,
+        tp=joints * exposed_tp,
         cp=cp,
         ep=exposed_ep,
     )
@@ -189,7 +190,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
         passes=r.passes_back * moves,
         recompute=again,
         launch=launch_b,
-        tp=(2.0 + 2.0 * full + _REGATHER * s.sequence_parallel) * exposed_tp,
+        tp=joints * (1.0 + full + 0.5 * _REGATHER * s.sequence_parallel) * exposed_tp,
         cp=cp_back + full * cp,
         ep=(1.0 + full) * exposed_ep,
     )
