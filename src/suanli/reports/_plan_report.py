@@ -75,7 +75,7 @@ def render(plan: Document, tables: Mapping[str, pl.DataFrame]) -> str:
         ("Money", drawn("money") + sections.shares(main)),
         ("Power", drawn("power")),
         ("Rules", drawn("legal-life") + sections.screened(plan)),
-        ("What binds", drawn("bindings") + sections.bindings(main)),
+        ("What binds", drawn("bindings") + sections.bindings(main, mine["binding"])),
         ("Uncertainty", drawn("fan", "scenarios", "regret") + sections.futures(mine["scenarios"])
          + sections.worth(plan)),
         ("What moves the cost", drawn("tornado")),

@@ -175,15 +175,44 @@ def screened(plan: Document) -> str:
     return note + (html.folded(f"All {len(rows)} rulings", html.table(columns, rows)) if rows else "")
 
 
-def bindings(main: Document) -> str:
-    """Return the limits that bind, each in its dearest month."""
+def bindings(main: Document, months: pl.DataFrame) -> str:
+    """Return the limits that bind, each in its dearest month, and behind a fold the worth of each in every month."""
     dearest: dict[tuple[str, str], Row] = {}
     for row in main["binding"]:
         key = (row["family"], row["subject"])
         if key not in dearest or row["worth"] > dearest[key]["worth"]:
             dearest[key] = row
     rows = [(b["sentence"], show_money(b["worth"], "USD"), b["per"]) for b in list(dearest.values())[:15]]
-    return html.table(("limit, in its dearest month", "one more is worth", "per"), rows, numbers=("one more is worth",))
+    columns = ("limit, in its dearest month", "one more is worth", "per")
+    told = f"The {len(rows)} dearest limits in words"
+    return html.folded(told, html.table(columns, rows, numbers=(columns[1],))) + _by_month(months) if rows else ""
+
+
+def _by_month(months: pl.DataFrame) -> str:
+    """Return what one more unit of each limit is worth in every quarter (its mean month) or year."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in months.iter_rows(named=True):
+        mine = found.setdefault((row["subject"], row["per"]), {})
+        mine.setdefault(_quarter(row["month"]), []).append(row["worth"])
+    periods = sorted({p for mine in found.values() for p in mine})
+    cells = [
+        [f"{subject}, USD / {per}", *(_brief(mine.get(p)) for p in periods)]
+        for (subject, per), mine in list(found.items())[:24]
+    ]
+    table = html.table(("limit", *periods), cells, numbers=periods)
+    return html.folded("Worth of one more unit by quarter (mean of its months) or year, USD", table)
+
+
+def _quarter(month: str) -> str:
+    """Return the quarter of a month, a year as it is, and "any" for what has no time."""
+    return f"{month[:4]}Q{(int(month[5:7]) + 2) // 3}" if len(month) == 7 else month or "any"
+
+
+def _brief(values: Sequence[float] | None) -> str:
+    if not values:
+        return ""
+    mean = sum(values) / len(values)
+    return f"{mean:,.0f}" if mean >= 10 else f"{mean:.2f}"
 
 
 def futures(frame: pl.DataFrame) -> str:
