@@ -101,8 +101,9 @@ def work_on(
     again = _missing(size, unit.cache)
     missed = again if warm else shape.keys + _missing(queries, unit.cache)
     peak = peak_rate(chip, form.rate)
+    together = np.add if unit.kind == "cpu" else np.hypot  # a core has no unit for exponentials beside its products
     return Work(
-        compute=np.hypot(2.0 * lay.scored * width / peak, lay.scored / unit.exp_rate) * lay.idle,
+        compute=together(2.0 * lay.scored * width / peak, lay.scored / unit.exp_rate) * lay.idle,
         memory=missed / unit.bandwidth,
         cache=(queries + lay.drawn + partial) * lay.idle / unit.cache_rate,
         vector=_LATENCY * np.ceil(lay.waves),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._gemm import gemm_time
+from suanli.silicon._gemm_work import TURNS
 from suanli.silicon._memory import elementwise_time
 from suanli.sources import Source
 
@@ -24,8 +26,11 @@ Array = NDArray[np.float64]
 GEMMS: tuple[tuple[int, int, int], ...] = (
     (1, 1024, 1024),
     (1, 4096, 4096),
+    (4, 1024, 4096),
     (8, 1024, 1024),
+    (8, 4096, 1024),
     (16, 4096, 1024),
+    (32, 2048, 2048),
     (64, 1024, 4096),
     (128, 512, 512),
     (256, 1024, 1024),
@@ -39,8 +44,10 @@ GEMMS: tuple[tuple[int, int, int], ...] = (
 STREAMS: tuple[int, ...] = (65_536, 1_048_576, 16_777_216, 134_217_728, 402_653_184)
 """Bytes that are read and written by the streams that are measured."""
 
-_REPEATS = 9
+_REPEATS = 15
+_SHORT = 1e-3  # s; shorter work is timed many times at once
 _ROUNDS = 3  # of the descent on each figure
+_HELD = 1.5  # times memory's rate, from which a stream is taken to be in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +79,48 @@ class Machine:
 def measure_machine(machine: Machine, *, seconds: float) -> list[Sample]:
     """Return median times of products and streams on random data, warmed up, within about ``seconds``.
 
-    Raises InputError for a time limit that is not above zero.
+    They take turns, so that what else runs on the machine disturbs all alike. Raises InputError for a time limit that
+    is not above zero.
     """
     if not seconds > 0.0:
         raise InputError(f"the time limit is {seconds:g} s; it must be more than zero")
     end = time.perf_counter() + seconds
     tasks: list[tuple[str, tuple[int, ...], str]] = [("stream", (size,), "fp32") for size in STREAMS]
     tasks += [("gemm", size, dtype) for size in GEMMS for dtype in machine.dtypes]
-    out = []
-    for i, (op, size, dtype) in enumerate(tasks):
-        share = (end - time.perf_counter()) / (len(tasks) - i)
-        if share <= 0.0 and i > len(STREAMS):
+    runs: list[tuple[Callable[[], Any], int]] = []
+    for op, size, dtype in tasks:
+        if len(runs) > len(STREAMS) and time.perf_counter() > end:
             break
         run = machine.stream(size[0]) if op == "stream" else machine.product(size[0], size[1], size[2], dtype)
-        out.append(Sample(op, size, dtype, _median(run, machine, max(share, 1e-3))))
-    return out
+        runs.append((run, _warmed(run, machine)))
+    times: list[list[float]] = [[] for _ in runs]
+    for turn in range(_REPEATS):
+        for (run, inner), found in zip(runs, times, strict=True):
+            if turn == 0 or time.perf_counter() < end:
+                found.append(_seconds(run, inner, machine))
+    return [Sample(*task, float(np.median(found))) for task, found in zip(tasks, times, strict=False)]
 
 
-def _median(run: Callable[[], Any], machine: Machine, limit: float) -> float:
-    """Return the median seconds of ``run`` after a warm-up, in at most about ``limit`` seconds."""
+def _warmed(run: Callable[[], Any], machine: Machine) -> int:
+    """Run twice, and return how many times ``run`` is to be timed at a time: short work many times."""
+    run()  # the first time allocates
+    machine.sync()
     began = time.perf_counter()
     run()
     machine.sync()
-    first = time.perf_counter() - began
-    inner = max(1, int(1e-3 / max(first, 1e-7)))  # short work is timed many at a time
-    times: list[float] = []
-    while len(times) < _REPEATS and (not times or time.perf_counter() - began < limit):
-        at = machine.clock()
-        for _ in range(inner):
-            run()
+    return max(1, int(_SHORT / max(time.perf_counter() - began, 1e-7)))
+
+
+def _seconds(run: Callable[[], Any], inner: int, machine: Machine) -> float:
+    """Return the seconds of ``run``, timed ``inner`` times at once; others' data have left the cache before."""
+    if inner > 1:
+        run()
         machine.sync()
-        times.append((machine.clock() - at) / inner)
-    return float(np.median(times))
+    at = machine.clock()
+    for _ in range(inner):
+        run()
+    machine.sync()
+    return (machine.clock() - at) / inner
 
 
 def predicted(chip: Chip, samples: Sequence[Sample]) -> Array:
@@ -177,8 +194,21 @@ def _first_guess(machine: Machine, samples: Sequence[Sample]) -> Chip:
     }
     if not peak:
         raise InputError("no product was measured within the time limit")
-    largest = [s for s in samples if s.op == "stream"][-1]
-    return replace(machine.start, peak=peak, memory_bandwidth=largest.size[0] / largest.seconds)
+    streams = [s for s in samples if s.op == "stream"]
+    slowest = streams[-1].size[0] / streams[-1].seconds
+    held = [s.size[0] for s in streams if s.size[0] / s.seconds > _HELD * slowest]
+    return replace(
+        machine.start,
+        peak=peak,
+        memory_bandwidth=slowest,
+        clock_hz=(machine.start.clock_hz or 1.0) / 3.0,
+        l2_bytes=float(max(held, default=streams[0].size[0])),
+    )
+
+
+def _turns(weights: Any, copy: Callable[[Any], Any]) -> Iterator[Any]:
+    """Return ``weights`` and copies of it in turn for ever: a model's layers find theirs in memory, not in cache."""
+    return cycle([weights, *(copy(weights) for _ in range(TURNS - 1))])
 
 
 def this_machine() -> Machine:
@@ -193,7 +223,8 @@ def _processor() -> Machine:
         kind = np.float32 if dtype == "fp32" else np.float64
         a, b = rng.random((m, k), dtype=kind), rng.random((k, n), dtype=kind)
         out = np.empty((m, n), dtype=kind)
-        return lambda: np.matmul(a, b, out=out)
+        weights = _turns(b, np.copy)
+        return lambda: np.matmul(a, next(weights), out=out)
 
     def stream(size: int) -> Callable[[], Any]:
         a = rng.random(size // 8, dtype=np.float32)
@@ -251,7 +282,8 @@ def _accelerator() -> Machine | None:
 
     def product(m: int, n: int, k: int, dtype: str) -> Callable[[], Any]:
         a, b = (torch.randn(s, device=kind, dtype=kinds[dtype]) for s in ((m, k), (k, n)))
-        return lambda: torch.matmul(a, b)
+        weights = _turns(b, torch.clone)
+        return lambda: torch.matmul(a, next(weights))
 
     def stream(size: int) -> Callable[[], Any]:
         a = torch.randn(size // 4, device=kind, dtype=torch.bfloat16)

@@ -13,7 +13,8 @@ from suanli.silicon._unit import Unit, energy_time, unit_of
 Array = NDArray[np.float64]
 
 _K_STEP = 512.0  # a split of k shorter than this is not worth its reduction
-_TURNS = 6.0  # weight matrices that the measured tables used in turn, so that one alone does not stay in cache
+TURNS = 6  # weight matrices that the measured tables used in turn, so that one alone does not stay in cache
+_PANELS = 6.0  # times a weight's bytes that making and using a processor's panels moves through its cache
 _TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
 
 
@@ -24,11 +25,13 @@ def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: 
     weights = form.weight * batch * k * n
     rest = batch * (form.activation * m * k + form.output * m * n)
     size = weights + rest
-    again = missing(size, _TURNS * weights + rest, unit.cache)
+    again = missing(size, TURNS * weights + rest, unit.cache)
+    # A processor first copies the weights into panels (allocates, writes and reads them), except for a single row.
+    panels = np.where(m > 1.0, _PANELS * weights, 0.0) if unit.kind == "cpu" else np.zeros_like(size)
     return Work(
         compute=flop / peak_rate(chip, form.rate),
         memory=(again if warm else size) / unit.bandwidth,
-        cache=size / unit.cache_rate,
+        cache=(size + panels) / unit.cache_rate,
         vector=np.zeros_like(size),
         power=energy_time(unit, 2.0 * batch * m * n * k, BITS[form.rate]),
         roofline=np.maximum(2.0 * batch * m * n * k / peak_rate(chip, form.rate), size / unit.bandwidth),

@@ -13,7 +13,7 @@ from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._attention_grid import grid_of
 from suanli.silicon._formats import format_of
-from suanli.silicon._laws import PARTS, Law, Slopes
+from suanli.silicon._laws import PARTS, RESOURCES, Law, Slopes
 from suanli.silicon._unit import unit_of
 
 
@@ -75,6 +75,9 @@ _STAND_IN: Mapping[str, tuple[str, ...]] = {
 """Formats whose efficiencies stand in, in order, where none were measured for the format itself."""
 
 
+_PLAIN: Slopes = {part: {"one": -12.0} for part in RESOURCES}
+
+
 @cache
 def final() -> Parameters:
     """Return the parameters fitted on all measured tables."""
@@ -123,17 +126,18 @@ def law_for(
 ) -> Law:
     """Return the law of operator ``op`` in format ``dtype`` on ``chip``; ``shifts`` names further ones that apply.
 
-    Efficiencies of the chip's own family apply where measured, else a share of those it resembles, else pooled ones; the
-    interval widens at each step. Raises InputError for an operator that the parameters do not know.
+    Efficiencies of the chip's own family apply where measured, else a share of those it resembles, else pooled ones;
+    the interval widens at each step. Raises InputError for an operator that the parameters do not know.
     """
     stored = (final() if parameters is None else parameters).get(op)
     if stored is None:
         raise InputError(f"no measured efficiency of operator '{op}'")
     form = stand_in(stored.formats, dtype)
     spread = _sigma(stored, chip, form, f"{kernel}:{form}" if kernel else "")
-    if unit_of(chip).kind == "cpu":  # how shapes bend efficiency was measured on accelerators and tells nothing here
-        plain = {part: {"one": slopes["one"]} for part, slopes in stored.pooled.items() if "one" in slopes}
-        return Law(plain, stored.sharpness, spread)
+    if unit_of(chip).kind == "cpu":
+        # Efficiencies were measured on accelerators and tell nothing here: a calibrated processor's figures are
+        # effective ones, which nothing slows further, and a core computes and waits for memory by turns.
+        return Law(_PLAIN, 1.0, spread)
     weights = shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel) | dict.fromkeys(shifts, 1.0)
     found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
     return Law(stored.pooled, stored.sharpness, spread).shifted(found)
