@@ -193,3 +193,24 @@ def test_bad_measurements_are_one_clear_line(folder: Path, text: str, told: str)
     (folder / "more.yaml").write_text("measurements: [{file: m.csv}]\n", encoding="utf-8")
     with pytest.raises(InputError, match=told):
         fleet.load_case(folder)
+
+
+def test_a_rate_is_explained_down_to_its_pools(folder: Path) -> None:
+    from suanli.fleet._provenance import serve_figure, train_figure
+
+    text = "workload,chip,rate,pool,source,date\ntraining,h100-sxm,6500 token/s/chip,256,our pilot,2024-01-05\n"
+    case = fleet.load_case(with_table(folder, "rate_tables", "rates.csv", text))
+    only = case.spec.model_copy(update={"rates": [r for r in case.spec.rates if r.pool or r.workload == "chat"]})
+    tables = tables_of(only)
+    told = train_figure(only, tables, "training", "h100-sxm")
+    assert [name for name in told.inputs if name.startswith("a pool of")] == ["a pool of 256", "a pool of 512"]
+    small = told.inputs["a pool of 256"]
+    assert small.value == pytest.approx(6500 * 256)
+    assert small.formula.startswith("measured; 6,500 token/s a chip")  # type: ignore[union-attr]
+    large = told.inputs["a pool of 512"].formula  # type: ignore[union-attr]
+    assert "training engine" in large
+    assert "of measured pools" in large
+    assert told.inputs["measured"].source.ref == "our pilot"  # type: ignore[union-attr]
+    served = serve_figure(only, tables, "chat", "h100-sxm")
+    assert "in the place of the serving engine's" in served.formula
+    assert served.inputs["measured"].value == 2.0
