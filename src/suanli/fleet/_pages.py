@@ -146,7 +146,70 @@ def _first_line(model: type[BaseModel]) -> str:
 
 def _row(name: str, info: FieldInfo) -> str:
     needed = "yes" if info.is_required() else _default(info)
-    return f"| `{name}` | {_type(info.annotation, info.metadata)} | {needed} | {info.description or ''} |"
+    return f"| `{name}` | {_type(info.annotation, info.metadata)} | {needed} | {_meaning(name, info)} |"
+
+
+USUAL = {
+    "id": "by which other parts name it",
+    "name": "as readers are told of it",
+    "title": "as readers are told of it",
+    "note": "what a reader should know of it",
+    "known_from": "day from which a view may know it; absent: always",
+    "since": "from when on it holds",
+    "source": "id of its source",
+    "pot": "pot that pays; absent: none",
+    "country": "ISO 3166-1 alpha-2 code",
+    "model": "model id, alias or config.json",
+    "chip": "chip id, alias or chip file",
+    "precision": "number format of the work",
+    "facts": "facts for the screen, as in its vocabulary",
+    "region": "demand region, as sites name it",
+    "site": "id of a site",
+    "supplier": "id of a supplier",
+    "offer": "id of an offer",
+    "foundry": "id of a foundry",
+    "workload": "id of a service or run",
+    "first": "first month",
+    "last": "last month",
+    "until": "last month in which it holds; absent: for good",
+    "month": "month in which it falls",
+    "year": "calendar year",
+    "currency": "USD, CNY, EUR or MYR",
+    "ruleset": "rules as they are enforced, or as written",
+    "quantity": "chips",
+    "count": "chips, as published",
+    "power_factor": "server power over chip power",
+    "users": "users, where requests are told by user",
+    "rate": "mean requests a second",
+    "ttft": "limit of the time to the first token",
+    "tpot": "limit of the time between tokens",
+    "percentile": "share of requests that keeps the limits; absent: half",
+    "prefix_hit": "share of a prompt found in the cache",
+    "stands_for": "what the model stands for where the real one is not public",
+    "sequence": "tokens of a training sequence",
+    "earliest": "first month in which it may be trained",
+    "deadline": "month by which it is to be done",
+    "firm": "a limit that holds in every future, instead of a cost",
+    "minimum": "least share",
+    "years": "years in which it holds",
+    "statement": "what is stated, in words",
+    "sentence": "the risk in words",
+}
+"""What fields of these names mean where the schema says no more."""
+
+
+def _meaning(name: str, info: FieldInfo) -> str:
+    """Return what a field means: as the schema says, as the part it holds says of itself, or as its name usually."""
+    if info.description:
+        return info.description
+    parts = [m for m in _models_in(info.annotation) if not issubclass(m, Fig)]
+    return _first_line(parts[0]).rstrip(".") if parts else USUAL.get(name, "")
+
+
+def _models_in(kind: Any) -> list[type[BaseModel]]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [m for inner in get_args(kind) for m in _models_in(inner)]
 
 
 def _default(info: FieldInfo) -> str:

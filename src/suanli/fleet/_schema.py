@@ -140,8 +140,8 @@ class PowerOption(Strict):
     """A way to add power and halls to a site."""
 
     id: str
-    cost: Annotated[Money, In("money/MW")]
-    lead_months: int = Field(ge=0)
+    cost: Annotated[Money, In("money/MW")] = Field(description="of a MW at the meter, halls included")
+    lead_months: int = Field(ge=0, description="months from the decision to power")
     limit: Annotated[Fig, In("MW")] = Field(description="most that can be added over the horizon")
     pot: str | None = None
     lot: Annotated[Fig, In("MW")] | None = Field(
@@ -158,7 +158,7 @@ class Site(Strict):
     region: str = Field(description="demand region that the site can serve")
     owner: str = Field(description="party that runs the machines")
     power: list[PowerPoint] = Field(min_length=1, description="IT and cooling power")
-    pue: Annotated[Fig, In("1", 1.0, 3.0)]
+    pue: Annotated[Fig, In("1", 1.0, 3.0)] = Field(description="power at the meter over that of the machines")
     electricity: list[Tariff] = Field(min_length=1)
     upkeep: Annotated[Money, In("money/MW")] | None = Field(default=None, description="staff and maintenance a year")
     options: list[PowerOption] = Field(default_factory=list)
@@ -222,7 +222,10 @@ class Effect(Strict):
     on: list[str] = Field(
         description="offers, suppliers, chips, services, regions, sites, stock, builds, foundries or groups; or '*'"
     )
-    what: Literal["delivered", "slip", "price", "demand", "closes", "stops", "phones"]
+    what: Literal["delivered", "slip", "price", "demand", "closes", "stops", "phones"] = Field(
+        description="factor on what arrives; months late; factor on prices; on demand; no orders or deliveries; "
+        "no use either; share that phones take of a foundry"
+    )
     value: Annotated[Fig, In("1", None)] | None = Field(
         default=None, description="factor, share or months; not for 'closes' and 'stops'"
     )

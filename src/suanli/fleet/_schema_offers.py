@@ -15,7 +15,7 @@ class CapacityPoint(Dated):
     """What a supplier can make a year from a month on."""
 
     since: Month
-    output: Annotated[Fig, In("chip/year")]
+    output: Annotated[Fig, In("chip/year")] = Field(description="of the supplier in all, for every buyer")
 
 
 class Supplier(Strict):
@@ -49,9 +49,9 @@ class Wafers(Strict):
     """What a chip takes of a foundry."""
 
     foundry: str
-    dies_per_wafer: Annotated[Fig, In("1", 1.0)]
-    dies_per_chip: int = Field(default=1, ge=1)
-    yield_share: Annotated[Fig, In("1", 0.01, 1.0)]
+    dies_per_wafer: Annotated[Fig, In("1", 1.0)] = Field(description="gross dies, good and bad")
+    dies_per_chip: int = Field(default=1, ge=1, description="dies in a package")
+    yield_share: Annotated[Fig, In("1", 0.01, 1.0)] = Field(description="share of the dies that are sold")
     yields: list[YieldPoint] = Field(
         default_factory=list, description="as the yield is learnt, joined by straight lines; absent: yield_share"
     )
@@ -76,23 +76,23 @@ class Allocation(Strict):
 class Part(Strict):
     """What one chip takes of an allocation."""
 
-    allocation: str
-    per_chip: Annotated[Fig, In("1", 0.0)]
+    allocation: str = Field(description="id of an allocation")
+    per_chip: Annotated[Fig, In("1", 0.0)] = Field(description="parts in a chip")
 
 
 class CurvePoint(Strict):
     """Cumulative share of an order delivered so many months after it."""
 
-    months: int = Field(ge=0)
-    share: Share
+    months: int = Field(ge=0, description="since the order")
+    share: Share = Field(description="of the order that has come by then")
 
 
 class PricePoint(Dated):
     """Price of a chip, or its rent, from a month on; the path is joined by straight lines in the logarithm."""
 
     since: Month
-    price: Annotated[Money, In("money/chip")] | None = None
-    rent: Annotated[Money, In("money/chip/h")] | None = None
+    price: Annotated[Money, In("money/chip")] | None = Field(default=None, description="of a chip to buy")
+    rent: Annotated[Money, In("money/chip/h")] | None = Field(default=None, description="of a chip to lease")
 
     @model_validator(mode="after")
     def _one(self) -> PricePoint:
@@ -104,7 +104,7 @@ class PricePoint(Dated):
 class Lease(Strict):
     """Terms of a lease."""
 
-    term_months: int = Field(ge=1, le=120)
+    term_months: int = Field(ge=1, le=120, description="months that the lease runs")
     take_or_pay: Share = Field(description="share of the rent due whether the chips run or not")
     notice_months: int = Field(default=0, ge=0, description="months from signing to first use")
     tenant: str | None = Field(
@@ -117,27 +117,29 @@ class Offer(Dated):
 
     id: str
     chip: str = Field(description="chip id, alias, chip file, or 'design:PRESET' for one of ours")
-    way: Literal["buy", "lease", "build"]
+    way: Literal["buy", "lease", "build"] = Field(description="how the chips are had")
     supplier: str
-    sites: list[str] = Field(min_length=1)
-    pot: str
+    sites: list[str] = Field(min_length=1, description="where the chips may stand")
+    pot: str = Field(description="pot that pays")
     prices: list[PricePoint] = Field(default_factory=list)
     server: Annotated[Fig, In("1", 1.0)] | None = Field(
         default=None, description="server price over chip price; absent: all in"
     )
-    fabric: str | None = None
-    chips_per_node: int = Field(default=8, ge=1)
+    fabric: str | None = Field(default=None, description="network bought with each chip; absent: in the price")
+    chips_per_node: int = Field(default=8, ge=1, description="chips of a server, for the network's bill")
     first: Month | None = Field(default=None, description="first month of orders")
     last: Month | None = Field(default=None, description="last month of orders")
     delivery: list[CurvePoint] = Field(default_factory=list, description="absent: all after lead_months")
-    lead_months: int = Field(default=0, ge=0)
+    lead_months: int = Field(default=0, ge=0, description="months from order to delivery, where no curve is stated")
     lease: Lease | None = None
     deposit: Share | None = Field(default=None, description="share of the price due at the order")
     failures: Share | None = Field(default=None, description="permanent failures a year")
     spares: Share | None = Field(default=None, description="share kept as spares")
-    loss_of_value: Share | None = Field(default=None, description="second-hand value lost a year")
+    loss_of_value: Share | None = Field(default=None, description="second-hand value lost a year; absent: all of it")
     life_months: int = Field(default=60, ge=1, description="months from delivery to retirement")
-    end_value: Share | None = Field(default=None, description="share of its price that a retired chip brings")
+    end_value: Share | None = Field(
+        default=None, description="share of its price that a retired chip brings; absent: none"
+    )
     power_factor: Annotated[Fig, In("1", 1.0)] | None = Field(default=None, description="server power over chip power")
     wafers: Wafers | None = None
     parts: list[Part] = Field(default_factory=list, description="what a chip takes of allocations")
@@ -172,7 +174,7 @@ class Stage(Strict):
     """One dated stage of a chip project."""
 
     name: str
-    months: Annotated[Fig, In("month")]
+    months: Annotated[Fig, In("month")] = Field(description="length of the stage")
     odds: Share = Field(description="chance that the stage succeeds at the first try")
     retry_months: int = Field(default=0, ge=0, description="slip of a second try")
 
@@ -190,9 +192,9 @@ class Build(Strict):
     id: str
     name: str
     design: str = Field(description="preset or design file of the design room")
-    start: Month
-    nre: Annotated[Money, In("money")]
-    masks: Annotated[Money, In("money")]
+    start: Month = Field(description="month in which the design starts")
+    nre: Annotated[Money, In("money")] = Field(description="design cost before the first chip")
+    masks: Annotated[Money, In("money")] = Field(description="mask set")
     pot: str | None = None
     stages: list[Stage] = Field(min_length=1)
     odds_second: Share = Field(description="chance that the second try succeeds")
@@ -213,10 +215,10 @@ class Stock(Dated):
     chip: str
     site: str
     quantity: Annotated[Fig, In("chip")]
-    since: Month
-    life_months: int = Field(default=60, ge=1)
-    failures: Share | None = None
-    spares: Share | None = None
+    since: Month = Field(description="month in which they came")
+    life_months: int = Field(default=60, ge=1, description="months until they retire")
+    failures: Share | None = Field(default=None, description="permanent failures a year")
+    spares: Share | None = Field(default=None, description="share kept as spares")
     power_factor: Annotated[Fig, In("1", 1.0)] | None = None
     use: list[str] = Field(default_factory=list, description="acts screened in every month of use")
     supplier: str
