@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from suanli.errors import InputError
-from suanli.silicon import Machine, Sample, chip_of, gemm_time, measure_machine, this_machine
-from suanli.silicon._calibrate import GEMMS, STREAMS, predicted
+from suanli.silicon import Machine, Sample, attention_time, chip_of, gemm_time, measure_machine, this_machine
+from suanli.silicon._calibrate import GEMMS, STREAMS, _processor, predicted
 
 
 def test_a_machine_that_obeys_the_law_is_found() -> None:
@@ -131,3 +131,17 @@ def test_an_accelerator_is_measured_through_torch_when_its_queue_has_run(monkeyp
     assert product.seconds == pytest.approx(2.0 * np.prod(product.size) / device.peak, rel=0.1)
     assert set(found.peak) == {"bf16", "fp16"}
     assert np.median(np.abs(np.log(predicted(found, samples) / [s.seconds for s in samples]))) < 0.3
+
+
+def test_a_processor_pads_no_lone_row_and_packs_weights_for_several() -> None:
+    core = replace(
+        _processor().start, peak={"fp32": 1.5e11}, memory_bandwidth=1.2e10, clock_hz=1e9, n_cores=1, l2_bytes=1e6
+    )
+    shape = {"phase": "decode", "batch": 8, "q_len": 1, "kv_len": 512, "n_heads": 12, "n_kv_heads": 12, "head_dim": 64}
+    keys = 2.0 * 8 * 512 * 12 * 64 * 4.0
+    time = attention_time(core, dtype="fp32", cache="cold", **shape)[0]  # type: ignore[arg-type]
+    assert keys / 1.2e10 < time < 1.5 * keys / 1.2e10
+    one, two, many = gemm_time(core, m=[1, 2, 512], n=4096, k=768, dtype="fp32", cache="cold")
+    # A Xeon core through NumPy, weights not in cache, 2026-11-22: 1.1, 2.4 and 22 ms
+    assert 1.5 < two / one < 3.0
+    assert many == pytest.approx(2.0 * 512 * 4096 * 768 / 1.5e11, rel=0.25)
