@@ -28,7 +28,24 @@ def result(tmp_path: Path) -> Path:
                 "legal_life": [
                     {"line": "h20@north", "chip": "h20-96", "deliver": [["2024-07", "2025-03"]]},
                     {"line": "asic@north", "chip": "asic", "deliver": [["2024-07", "2024-12"]]},
-                    {"line": "910c@north", "chip": "ascend910c", "deliver": [["2024-07", "2027-12"]]},
+                    {
+                        "line": "910c@north",
+                        "chip": "ascend910c",
+                        "deliver": [["2024-07", "2027-12"]],
+                        "supplier": "huawei",
+                        "site": "north",
+                        "pot": "china",
+                    },
+                ],
+                "binding": [
+                    {
+                        "family": "supply",
+                        "subject": "huawei",
+                        "sentence": f"Orders from huawei in {year} stay within",
+                        "worth": worth,
+                        "per": "chip",
+                    }
+                    for year, worth in ((2025, 900.0), (2026, 56_000.0))
                 ],
                 "orders": [{"offer": "910c", "site": "north", "quarter": "2025Q1", "chips": 1000.0}],
             }
@@ -78,3 +95,13 @@ def test_an_unknown_offer_or_no_plan_is_one_line(
     other.write_text("[]")
     assert run(str(other), "--why-not", "h20") == 2
     assert "is no plan" in capsys.readouterr().err
+
+
+def test_what_binds_on_an_ordered_line_is_told_in_its_dearest_month(
+    result: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(str(result), "--why-not", "910c") == 0
+    text = told(capsys)
+    assert "ordered: 1,000 in 2025Q1" in text
+    assert "Orders from huawei in 2026 stay within; one more is worth USD 56.0 k per chip" in text
+    assert "in 2025 stay" not in text

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from suanli.errors import InputError, nearest
-from suanli.quantities import show
+from suanli.quantities import show, show_money
 
 Body = Mapping[str, Any]
 
@@ -55,10 +55,27 @@ def _told(body: Body, view: Body, plan: Body, line: Body) -> Iterator[str]:
     ordered = [o for o in plan["orders"] if o["offer"] == offer and o["site"] == site]
     if ordered:
         yield "ordered: " + ", ".join(f"{o['chips']:,.0f} in {o['quarter']}" for o in ordered)
+        yield from _limits(plan, line)
         return
     yield "not ordered: nothing that it serves is worth its cost beside the other offers, within the limits that bind"
+    elsewhere = sorted({o["site"] for o in plan["orders"] if o["offer"] == offer and o["site"] != site})
+    if elsewhere:
+        yield f"the same offer is ordered at {', '.join(elsewhere)}"
+    yield from _limits(plan, line)
     if view["id"] == body["main"]["view"]:
         yield from _beside(body, line["line"])
+
+
+def _limits(plan: Body, line: Body) -> Iterator[str]:
+    """Yield the business limits that bind on a line's supplier, site and pot, each in its dearest month."""
+    named = {line.get("supplier"), line.get("site"), f"pot '{line.get('pot')}'"}
+    dearest: dict[tuple[str, str], Body] = {}
+    for b in plan.get("binding", ()):
+        key = b["family"], b["subject"]
+        if b["subject"] in named and b["worth"] > dearest.get(key, {"worth": 0.0})["worth"]:
+            dearest[key] = b
+    for b in sorted(dearest.values(), key=lambda b: -float(b["worth"]))[:3]:
+        yield f"what binds on it: {b['sentence']}; one more is worth {show_money(b['worth'], 'USD')} per {b['per']}"
 
 
 def _beside(body: Body, line: str) -> Iterator[str]:

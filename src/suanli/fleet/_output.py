@@ -190,7 +190,7 @@ def legal_life(outlook: Outlook, solved: Solved) -> list[Row]:
     """Return a row per line: months in which it may be delivered and run under the rules of the view."""
     g = solved.grid
     return [
-        {"line": line.id, "chip": line.chip, "site": line.site,
+        {"line": line.id, "chip": line.chip, "site": line.site, "supplier": line.supplier, "pot": line.pot,
          "deliver": _stretches(g.months, g.arrive[j]), "run": _stretches(g.months, g.run[j])}
         for j, line in enumerate(outlook.lines)
     ]  # fmt: skip
