@@ -21,7 +21,7 @@ from suanli.fleet._program import hand_over, program, run
 
 SIZES = {"small": (24, 5, 10, 5), "mid": (36, 10, 15, 10), "big": (60, 20, 30, 5), "full": (60, 20, 30, 20)}
 SIZES["late"] = SIZES["full"]
-TEXTBOOK = {"small"}
+TEXTBOOK = {"small", "mid"}
 METHOD = {"full": "ipm", "late": "ipm"}
 
 

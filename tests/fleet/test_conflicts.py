@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from suanli.errors import InfeasibleError
-from suanli.fleet._conflicts import BUSINESS, Collision, collision, irreducible, members
+from suanli.fleet._conflicts import BUSINESS, Collision, collision, irreducible, members, prices
 from suanli.fleet._grid import Option
 from suanli.fleet._program import Program, hand_over, program, run
+from suanli.fleet._schema_offers import Wafers
 from suanli.fleet._solve import decision, solve_plan
 from suanli.fleet.mathematics import FAMILIES
 from tests.fleet.synthetic import made
@@ -112,3 +113,31 @@ def test_power_that_an_option_adds_stays_within_its_limit() -> None:
     assert bought == pytest.approx(2.0)
     half = replace(tight, options=(replace(way, built=1.5),))
     assert decision(solve_plan(half, rates, futures, ())).power.sum() == pytest.approx(0.5)
+
+
+def test_every_business_limit_has_a_price() -> None:
+    """Supply, wafers and parts are priced by the cheapest chip behind them, what has no price by the dearest."""
+    grid, rates, futures, _ = made(12, 2, 3, 2)
+    wafers = Wafers.model_validate(
+        {"foundry": "fab", "dies_per_wafer": {"value": 50.0, "source": "made up"},
+         "yield_share": {"value": 0.5, "source": "made up"}}
+    )  # fmt: skip
+    lines = tuple(
+        replace(x, offer=x.offer.model_copy(update={"wafers": wafers})) if x.chip == "chip0" and x.offer else x
+        for x in grid.lines
+    )
+    mine = np.array([x.chip == "chip0" for x in lines])
+    short = replace(
+        grid, lines=lines, wafers=np.where(mine[:, None], 0.04, 0.0) * np.ones((1, grid.T)),
+        foundry_cap={"fab": 10.0}, supplier_cap={"maker1": np.full(grid.T, 0.1)}, allocations=("slots",),
+        allotted=np.full((1, grid.T), 0.5), parts=np.where(mine, 2.0, 0.0)[None],
+    )  # fmt: skip
+    p = program(short, rates, futures, ())
+    every = members(p)
+    assert {m.family for m in every} == {"money", "power", "supply", "wafers", "parts"}
+    price = dict(zip((m.family for m in every), prices(p, every), strict=True))
+    chip = grid.price[mine].mean(axis=1).min()
+    assert price["money"] == 1.0
+    assert price["wafers"] == pytest.approx(chip / 0.04)
+    assert price["parts"] == pytest.approx(chip / 2.0)
+    assert price["power"] > 0  # no option prices power here

@@ -205,9 +205,9 @@ def _elastic(p: Program, every: Sequence[Member]) -> tuple[tuple[Change, ...], l
 def prices(p: Program, every: Sequence[Member]) -> Array:
     """Return MUSD of one row unit of each member at the case's own prices.
 
-    Money and shares cost themselves, power its site's cheapest option, output the supplier's cheapest chip, service
-    what unserved requests cost, a deadline what missing it costs. Wholly given up, a limit that the case puts no price
-    on costs as much as the dearest of the others.
+    Money and shares cost themselves, power its site's cheapest option, output, wafers and parts the cheapest chip
+    behind them, service what unserved requests cost, a deadline what missing it costs. Wholly given up, a limit that
+    the case puts no price on costs as much as the dearest of the others.
     """
     stated = [_price(p, m) for m in every]
     size = np.array([_size(p, m) for m in every])
@@ -229,7 +229,7 @@ def _price(p: Program, member: Member) -> float | None:
         here = [o.cost for i, o in enumerate(g.options) if (o.site if name == "power" else i) == index.get(
             "site" if name == "power" else "option")]  # fmt: skip
         return min((c for c in here if c > 0), default=max((o.cost for o in g.options if o.cost > 0), default=None))
-    if name in {"supply", "wafers"}:
+    if name in {"supply", "wafers", "parts"}:
         return _cheapest(p, name, index)
     if name == "floor":
         return float(short_cost(p.setting, index["service"])[index["month"]]) or None
@@ -238,18 +238,20 @@ def _price(p: Program, member: Member) -> float | None:
 
 
 def _cheapest(p: Program, name: str, index: dict[str, int]) -> float | None:
-    """Return MUSD of the cheapest thousand chips of a supplier, or of a foundry's thousand wafers in chips."""
+    """Return MUSD of the cheapest thousand chips of a supplier, or of a foundry's wafers or an allocation's parts."""
     g = p.setting.grid
     found = []
     for j, line in enumerate(g.lines):
         if line.offer is None:
             continue
         each = float((g.rent[j] * min(int(g.stay[j]), g.T) if line.leased else g.price[j]).mean())
+        wafers = line.offer.wafers
         if name == "supply" and line.supplier == list(g.supplier_cap)[index["supplier"]]:
             found.append(each)
-        wafers = line.offer.wafers if name == "wafers" and g.wafers[j] > 0 else None
-        if wafers is not None and wafers.foundry == list(g.foundry_cap)[index["foundry"]]:
-            found.append(each / g.wafers[j])
+        if name == "wafers" and wafers is not None and wafers.foundry == list(g.foundry_cap)[index["foundry"]]:
+            found.append(each / float(g.wafers[j].mean()))
+        if name == "parts" and g.parts[index["allocation"], j] > 0:
+            found.append(each / float(g.parts[index["allocation"], j]))
     return min((v for v in found if v > 0), default=None)
 
 
