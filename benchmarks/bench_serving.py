@@ -17,10 +17,12 @@ from suanli.serving import (
     arrivals,
     capacity_table,
     lengths,
+    link_of,
     requests,
     scheduler,
     search,
     simulate,
+    simulate_pools,
     step_lane,
 )
 
@@ -59,6 +61,55 @@ def simulation(n: int = 100_000) -> float:
     print(f"  latency p50 {p50:.1f} s, p90 {p90:.1f} s, p99 {p99:.1f} s")
     print(f"  {n / spent / VIDUR:,.0f} x Vidur ({VIDUR:.0f}/s), {n / spent / DYNAMO:,.0f} x Dynamo ({DYNAMO:,.0f}/s)")
     return n / spent
+
+
+def coupled(n: int = 100_000) -> float:
+    """Return requests/s simulated: Llama-3.1-70B in fp8 on H100, 3 prefill and 4 decode replicas of TP2, coupled."""
+    service = Service(
+        model=catalog.model("llama-3.1-70b"), rate=1.0, input_tokens=1024.0, output_tokens=256.0, precision="fp8"
+    )
+    chip = catalog.chip("h100-sxm")
+    choice = next(
+        c for c in search(service, chip, n_chips=14, budgets=(8192,)) if c.prefill == c.layout == Layout(tp=2)
+    )
+    first, second = (step_lane(service, chip, choice, pool=p) for p in ("prefill", "decode"))
+    link = link_of(service, chip, tp=(2, 2), n_chips=14)
+    load = requests(
+        arrivals("poisson", rate=20.0, n=n),
+        lengths(1024, n=n, seed=1, spread=0.3),
+        lengths(256, n=n, seed=2, spread=0.3),
+    )
+    plan = scheduler("vllm")
+    few = requests(load.arrival_s[:50], load.input_tokens[:50], load.output_tokens[:50])
+    simulate_pools(first, second, few, scheduler=plan, replicas=(3, 4), link=link)
+    began = time.process_time()
+    seen = simulate_pools(first, second, load, scheduler=plan, replicas=(3, 4), link=link)
+    spent = time.process_time() - began
+    print(f"coupled pools: {n:,} requests, {seen.steps:,} steps in {spent:.2f} s: {n / spent:,.0f} requests/s")
+    return n / spent
+
+
+def million() -> float:
+    """Return bytes a request that a run of a million takes beyond its load, at 200 reports of progress or fewer."""
+    import resource
+
+    service = Service(model=catalog.model("llama-3.1-8b"), rate=1.0, input_tokens=1024.0, output_tokens=256.0)
+    chip = catalog.chip("h100-sxm")
+    choice = next(c for c in search(service, chip, n_chips=1, budgets=(8192,)) if not c.reason)
+    lane = step_lane(service, chip, choice)
+    n = 1_000_000
+    load = requests(
+        arrivals("poisson", rate=0.8 * choice.requests_per_s, n=n),
+        lengths(1024, n=n, seed=1, spread=0.3),
+        lengths(256, n=n, seed=2, spread=0.3),
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    simulate(lane, load, scheduler=scheduler("vllm"))
+    spent = time.process_time() - began
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024.0 / n
+    print(f"a million requests: {spent:.1f} s, {grown:.0f} bytes a request")
+    return grown
 
 
 def layout_search() -> float:
@@ -110,8 +161,10 @@ def table() -> float:
 
 
 def main() -> None:
-    """Print the three speeds."""
+    """Print all speeds."""
     simulation()
+    coupled()
+    million()
     layout_search()
     table()
     if importlib.util.find_spec("vidur") is None:

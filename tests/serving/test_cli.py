@@ -31,7 +31,8 @@ def test_serve_answers_a_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_serve_takes_users_and_a_trace(tmp_path: Path) -> None:
-    users = answer(tmp_path, "--users", "10M")
+    users = answer(tmp_path, "--users", "10M", "--regions", "CN=0.75,SG=0.25")
+    assert users["regions_peak_requests_per_s"]["SG"] == pytest.approx(0.25 * users["asked_requests_per_s"])
     assert users["asked_requests_per_s"] == pytest.approx(2 * 10e6 * 7.3 / 86_400)
     trace = tmp_path / "trace.csv"
     trace.write_text("arrival_s,input_tokens,output_tokens\n" + "".join(f"{i},100,10\n" for i in range(50)), "utf-8")
@@ -192,6 +193,7 @@ def test_serve_plans_a_mix(tmp_path: Path) -> None:
         ([*ARGS[1:], "--simulate", "--autoscale", "high=2,low=4"], "--autoscale: low is 4"),
         ([*ARGS[1:], "--simulate", "--fail", "replica=0,at=1 kg,for=2s"], "--fail: at"),
         ([*ARGS[1:], "--pools", "three"], "--pools is 'three'"),
+        ([*ARGS[1:], "--users", "1M", "--regions", "CN=0.5"], "shares of the regions add up to 0.5"),
         ([*ARGS[1:], "--simulate", "--arrivals", "never"], "arrivals 'never' are unknown"),
         (["llama-3.1-8b"], "name a MODEL and a chip"),
         (["flux.1-dev", "--on", "h100-sxm", "--users", "1M"], "--users is for models that make tokens"),

@@ -82,7 +82,7 @@ def test_larger_pools_hold_more_of_their_rate() -> None:
     picture = replace(picture, latency_s=2.2 * option.ttft_s)
     alone, pool = (held_share(option, picture, copies=n) for n in (1, 4))
     # one sample at a time at a steady rate: M/D/1 waits rho S / 2 (1 - rho)
-    assert alone == pytest.approx(2.0 * 1.2 / (1.0 + 2.0 * 1.2), abs=0.06)
+    assert alone == pytest.approx(2.0 * 1.2 / (1.0 + 2.0 * 1.2), abs=0.08)
     assert alone < pool <= 1.0
     rates = np.array([0.0, 0.5, 1.0, 3.0, 9.0]) * option.requests_per_s
     assert copies_of(rates, option, {}).tolist() == [0, 1, 1, 3, 9]

@@ -112,6 +112,17 @@ def test_adapters_survive_preemption_and_lost_replicas() -> None:
     assert seen.totals["decode_tokens"] == pytest.approx((asked.output_tokens - 1).sum())
 
 
+def test_requests_go_where_their_adapter_is() -> None:
+    asked = tenants(Adapters(count=40), n=2000, rate=10.0)
+    loads = {
+        routing: simulate(lane(), asked, scheduler=scheduler("vllm"), bank=BANK, replicas=4, routing=routing).totals[
+            "adapter_loads"
+        ]
+        for routing in ("round_robin", "cache_aware")
+    }
+    assert loads["cache_aware"] < 0.7 * loads["round_robin"]
+
+
 def test_adapters_take_room_and_time_of_a_service() -> None:
     chip, model = catalog.chip("a100-80-sxm"), catalog.model("llama-2-7b")
     bank = bank_of(model, chip, Layout(), 16, 32)

@@ -50,6 +50,10 @@ UsersOption = Annotated[str | None, _option("--users", panel=_LOAD, metavar="10M
 TraceOption = Annotated[
     Path | None, _option("--trace", panel=_LOAD, help="Trace: Azure, BurstGPT, Mooncake, ShareGPT or plain CSV.")
 ]
+RegionsOption = Annotated[
+    str | None,
+    _option("--regions", panel=_LOAD, metavar="CN=0.7,SG=0.3", help="Shares of the users by region, adding up to 1."),
+]
 MixOption = Annotated[
     Path | None, _option("--mix", panel=_LOAD, help="YAML file of services that share one fleet over a day.")
 ]
@@ -168,6 +172,7 @@ class Asked:
     year: int
     rate: str | None
     users: str | None
+    regions: str | None
     trace: Path | None
     mix: Path | None
     isl: float | None
@@ -221,6 +226,14 @@ def pairs(option: str, text: str, units: Mapping[str, str], *, needed: tuple[str
     if missing is not None:
         raise InputError(f"{option}: {missing} is missing")
     return out
+
+
+def regions_of(text: str | None) -> dict[str, float] | None:
+    """Return the shares of users of --regions."""
+    if text is None:
+        return None
+    names = [piece.partition("=")[0].strip() for piece in text.split(",") if piece.strip()]
+    return pairs("--regions", text, dict.fromkeys(names, ""))
 
 
 def adapters_of(text: str | None) -> Adapters | None:

@@ -39,6 +39,8 @@ def answer_of(
         "asked_requests_per_s": asked,
         "users": demand.users if demand else None,
         "users_mean_requests_per_s": demand.mean_rate if demand else None,
+        "users_tokens_per_day": demand.tokens_per_day if demand else None,
+        "regions_peak_requests_per_s": dict(demand.regions) if demand else None,
         "best": {
             **_choice(best),
             "requests_per_s_p10": best.requests_per_s * math.exp(-z),
@@ -108,6 +110,11 @@ def show_answer(out: Any, service: Service, chip: Chip, found: list[Choice], top
             f" -> {answer['chips_needed']:,} chips in {answer['groups_needed']:,} groups",
             soft_wrap=True,
         )
+    if answer["users"]:
+        per_day = show(answer["users_tokens_per_day"], "token")
+        split = answer["regions_peak_requests_per_s"]
+        where = "; ".join(f"{name} {rate:,.0f}/s" for name, rate in split.items() if len(split) > 1)
+        out.print(f"{answer['users']:,.0f} daily users ask for {per_day}s a day{': ' + where if where else ''}")
     cost, rent = answer["usd_per_million_output_tokens"], answer["rent_usd_per_chip_hour"]
     energy = show(answer["joule_per_output_token"], "J")
     text = f"{show_money(cost, 'USD')} at a rent of {show_money(rent, 'USD')} an hour" if cost else "unknown (no rent)"

@@ -32,6 +32,7 @@ def serve(
     year: o.YearOption = 2025,
     rate: o.RateOption = None,
     users: o.UsersOption = None,
+    regions: o.RegionsOption = None,
     trace: o.TraceOption = None,
     mix: o.MixOption = None,
     isl: o.InputOption = None,
@@ -174,7 +175,8 @@ def load_of(asked: o.Asked) -> tuple[tuple[float, float], Demand | None, Request
     if sum(x is not None for x in (asked.rate, asked.users, asked.trace)) > 1:
         raise InputError("--rate, --users and --trace say the same thing; give one")
     if asked.users is not None:
-        demand = users_to_load(count_of(asked.users), input_tokens=asked.isl, output_tokens=asked.osl)
+        shares = o.regions_of(asked.regions)
+        demand = users_to_load(count_of(asked.users), input_tokens=asked.isl, output_tokens=asked.osl, regions=shares)
         return (demand.input_tokens, demand.output_tokens), demand, None, demand.peak_rate
     if asked.trace is not None:
         load = read_trace(asked.trace)

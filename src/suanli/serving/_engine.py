@@ -30,6 +30,7 @@ from suanli.serving._kernel import (
     step_time,
 )
 
+ADAPTER_WORTH = 4.0  # requests more that a replica may have when it holds the adapter
 STEPS, PREFILL, DECODE, BUSY, NEXT, WATCH, TURN, LOADS, REPLICA_S = range(9)
 
 
@@ -287,8 +288,12 @@ def advance(s: State, costs: Costs, policy: Policy, load: Load, r: int, until: f
             if s.downs[k, 0] == r and s.downs[k, 1] <= s.on[r].clock:
                 s.downs[k, 0] = -1.0
                 fail(s, load, policy, r, s.downs[k, 2])
+        bound = min(until, s.on[r].clock + s.bins[0, 0])
+        for k in range(s.downs.shape[0]):
+            if s.downs[k, 0] == r:
+                bound = min(bound, s.downs[k, 1])
         if s.on[r].running > 0 or s.on[r].waiting > 0 or s.on[r].current != NONE:
-            step(s, costs, policy, load, r, min(until, s.on[r].clock + s.bins[0, 0]))
+            step(s, costs, policy, load, r, bound)
 
 
 @compiled
@@ -305,6 +310,8 @@ def route(s: State, load: Load, policy: Policy, i: int, now: float) -> int:  # p
             score += s.on[r].running + s.on[r].waiting
             if policy.routing == CACHE_AWARE:
                 score -= cached_tokens(s, load, policy, r, i) / 256.0
+                if policy.slots > 0 and load.of[i].adapter >= 0 and s.adapters[r, load.of[i].adapter].slot >= 0:
+                    score -= ADAPTER_WORTH
         if best == NONE or score < best_score:
             best, best_score = r, score
     if policy.routing == ROUND_ROBIN:
