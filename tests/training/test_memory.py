@@ -6,14 +6,17 @@ The GiB of figure 1 and the per cent of figure 7 are those that Calculon's own v
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suanli import catalog
 from suanli.kinds import Model
 from suanli.quantities import GIB
-from suanli.training import Strategies, facts, strategies
+from suanli.training import Strategies, facts, memory_by_stage, prior_parameters, setting_of, step, strategies
 from suanli.training._memory import fuller, kept_activations, local_weights, stage_memory
 from suanli.training._schedule import in_flight
 
@@ -130,6 +133,36 @@ def test_more_sharing_and_recomputing_never_takes_more(tp: int, pp: int, dp: int
     assert total(strategies(**degrees, offload=1.0)) < base
     assert total(strategies(**degrees, short_moments=1.0)) < base
     assert total(strategies(**{**degrees, "tp": 2 * tp})) < base
+
+
+def held(schedule: str, vpp: int = 1) -> np.ndarray:
+    where = setting_of(gpt(64, 4096, 32), catalog.chip("h100-sxm"), 64, seq_len=2048, global_batch=512)
+    s = strategies(pp=8, vpp=vpp, dp=8, recompute="none", schedule=schedule)
+    one = step(where, s, parameters=prior_parameters())
+    stages = memory_by_stage(one)
+    assert stages[0] == one.first.total[0]
+    assert stages[-1] == one.last.total[0]
+    assert one.memory_bytes == stages.max()
+    return stages
+
+
+def test_later_stages_hold_fewer_micro_batches() -> None:
+    plain, chunks, zero = held("1f1b"), held("interleaved", 2), held("zero_bubble")
+    for stages in (plain, chunks):
+        assert np.all(np.diff(stages[1:-1]) < 0)  # the ends have the embedding and the head
+        assert np.allclose(np.diff(stages[1:-1], 2), 0.0)
+    assert np.allclose(np.diff(zero[1:-1]), 0.0)
+    # interleaved stages hold p (1 + (p - 1) / (p v)) - 2 i / v micro-batches
+    assert in_flight(ONE * 8, ONE * 2, ONE * 64, ONE, place=7.0)[0] == pytest.approx(4.5)
+
+
+def test_the_second_stage_is_fullest_behind_dense_layers() -> None:
+    model = replace(catalog.model("deepseek-v3"), mtp_layers=0)
+    where = setting_of(model, catalog.chip("h800"), 512, seq_len=4096, global_batch=1024)
+    one = step(where, strategies(pp=8, dp=64, ep=8, recompute="full"), parameters=prior_parameters())
+    stages = memory_by_stage(one)
+    assert int(np.argmax(stages)) == 1
+    assert one.memory_bytes == pytest.approx(stages[1])
 
 
 def test_flash_attention_keeps_no_scores() -> None:

@@ -47,7 +47,7 @@ def show(out: Console, ranking: Ranking, run: Mapping[str, Any]) -> None:
 
 
 def _show_step(out: Console, best: Step) -> None:
-    from suanli.training import memory_table, picture
+    from suanli.training import memory_by_stage, memory_table, picture
 
     total = float(best.time.value[0])
     parts = [
@@ -56,7 +56,7 @@ def _show_step(out: Console, best: Step) -> None:
         if float(value[0]) > 0.0005 * total
     ]
     out.print(table("\nThe best step in parts", ("part", "time", "share"), parts, right=("time", "share")))
-    stages = memory_table(best)
+    stages, each = memory_table(best), memory_by_stage(best)
     names = list(stages["first"])
     rows = [(name, *(f"{stages[s][name] / GIB:.2f}" for s in ("first", "last"))) for name in names]
     out.print(
@@ -64,6 +64,8 @@ def _show_step(out: Console, best: Step) -> None:
             "\nMemory a chip in GiB", ("part", "first stage", "last stage"), rows, right=("first stage", "last stage")
         )
     )
+    if len(each) > 2:
+        out.print("stages in order: " + " ".join(f"{held / GIB:.1f}" for held in each), highlight=False)
     if float(best.strategies.pp[0]) > 1:
         out.print("\nPipeline (digits forward, letters backward, dots idle; first micro-batches)")
         for line in picture(best):
@@ -200,7 +202,7 @@ def _strategy(one: Step) -> dict[str, float]:
 
 
 def as_json(ranking: Ranking, run: Mapping[str, Any]) -> dict[str, Any]:
-    from suanli.training import memory_table
+    from suanli.training import memory_by_stage, memory_table
 
     setting = ranking.setting
     return {
@@ -229,6 +231,7 @@ def as_json(ranking: Ranking, run: Mapping[str, Any]) -> dict[str, Any]:
                 "dropped_share": c.step.dropped,
                 "parts_s": {name: float(value[0]) for name, value in c.step.time.breakdown.items()},
                 "memory_bytes": memory_table(c.step),
+                "memory_by_stage_bytes": memory_by_stage(c.step).tolist(),
             }
             for c in (*ranking.choices, *ranking.misses)
         ],

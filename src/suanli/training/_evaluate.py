@@ -12,7 +12,7 @@ from suanli.training._comm import Site, Traffic, traffic
 from suanli.training._eras import Era, habits
 from suanli.training._facts import Facts
 from suanli.training._feed import Feed, load_time, waiting
-from suanli.training._memory import RESERVE, Memory, fuller, stage_memory
+from suanli.training._memory import RESERVE, Memory, fuller, leads_dense, stage_memory
 from suanli.training._parameters import Parameters, rates
 from suanli.training._step import Habits, step_parts
 from suanli.training._strategy import Strategies
@@ -131,9 +131,7 @@ def parts_of(prepared: Prepared, parameters: Parameters) -> Mapping[str, Array]:
         bits8=1.0 if prepared.bits < 16 else 0.0,
         memory_bandwidth=chip.memory_bandwidth or 1e12,
     )
-    load = load_time(
-        prepared.site.feed, prepared.facts, prepared.strategies, seq=prepared.seq, batch=prepared.batch
-    )
+    load = load_time(prepared.site.feed, prepared.facts, prepared.strategies, seq=prepared.seq, batch=prepared.batch)
     return parts | {"data": _waiting(prepared.site.feed, load, parts)}
 
 
@@ -159,18 +157,24 @@ def memory_of(prepared: Prepared, *, reserve: float = RESERVE) -> Memory:
 
 
 def total_memory(prepared: Prepared, *, reserve: float = RESERVE) -> Array:
-    """Return the bytes on each candidate's fullest chip."""
+    """Return the bytes on each candidate's fullest chip: of the first, the last or, behind dense layers, the second
+    stage."""
     first, last = (memory_of_stage(prepared, stage, reserve).total for stage in ("first", "last"))
-    return np.maximum(first, last)
+    larger: Array = np.maximum(first, last)
+    if np.any(leads_dense(prepared.facts)):
+        second = memory_of_stage(prepared, "middle", reserve, place=1.0).total
+        larger = np.where(prepared.strategies.pp > 2, np.maximum(larger, second), larger)
+    return larger
 
 
-def memory_of_stage(prepared: Prepared, stage: str, reserve: float = RESERVE) -> Memory:
-    """Return the memory of each candidate's chips of the "first" or "last" stage."""
+def memory_of_stage(prepared: Prepared, stage: str, reserve: float = RESERVE, *, place: Array | float = 0.0) -> Memory:
+    """Return the memory of each candidate's chips of the "first", the "last" or a "middle" stage at ``place``."""
     h = prepared.habits
     return stage_memory(
         prepared.facts,
         prepared.strategies,
         stage=stage,
+        place=place,
         seq=prepared.seq,
         batch=prepared.batch,
         flash=h.flash,

@@ -72,14 +72,19 @@ def local_weights(f: Facts, s: Strategies, *, stage: str) -> tuple[Array, Array]
     return dense, routed
 
 
+def leads_dense(f: Facts) -> NDArray[np.bool_]:
+    """Return whether dense layers come before the experts; alternating models have as many of both, or one less."""
+    return (f.dense_layers > 0) & (f.dense_layers < f.moe_layers - 1.0)
+
+
 def of_stage(f: Facts, s: Strategies, *, stage: str) -> Facts:
-    """Return ``f`` with the shares of dense and expert layers that the "first" or the "last" stage holds.
+    """Return ``f`` with the shares of dense and expert layers that the "first", "last" or a "middle" stage holds.
 
     Dense layers before the experts lie on the first stage (its first chunk); where dense and expert layers alternate
-    every stage has the mean. Alternating models have as many dense layers as expert ones, give or take one.
+    every stage has the mean.
     """
-    ahead = f.dense_layers < f.moe_layers - 1.0
-    if not np.any(ahead & (f.dense_layers > 0)):
+    ahead = leads_dense(f)
+    if not np.any(ahead):
         return f
     full, last = stage_layers(f.layers, s.pp, s.vpp)
     here = last if stage == "last" else full
@@ -190,6 +195,7 @@ def stage_memory(
     s: Strategies,
     *,
     stage: str,
+    place: Array | float = 0.0,
     seq: Array,
     batch: Array,
     flash: Array,
@@ -201,7 +207,9 @@ def stage_memory(
     reserve: float = RESERVE,
     logit_bytes: float = LOGIT_BYTES,
 ) -> Memory:
-    """Return the memory of a chip of the "first" or the "last" stage. Sizes in tokens and sequences.
+    """Return the memory of a chip of the "first", the "last" or a "middle" stage (the one at ``place``).
+
+    ``seq`` in tokens, ``batch`` in sequences.
 
     Mixed precision keeps 2-byte weights, gradients of ``gradient_bytes``, and 12 bytes a weight of optimizer state
     (fp32 master copy and two moments; 8 with 2-byte moments), each divided by what ``sharding`` says (Rajbhandari 2020,
@@ -239,7 +247,7 @@ def stage_memory(
         bits8=bits8,
     )
     tokens = s.micro_batch * seq / s.cp
-    held = in_flight(s.pp, s.vpp, n_micro, s.schedule) if stage == "first" else np.ones_like(n_micro)
+    held = in_flight(s.pp, s.vpp, n_micro, s.schedule, place=s.pp - 1.0 if stage == "last" else place)
     per_layer = (dense + routed) / np.maximum(layers, 1.0)
     gathered = np.where(s.sharding == 3, 2.0 * per_layer * 2.0 + gradient_bytes * per_layer, 0.0)
     at_head = _head_workspace(f, s, tokens=tokens, logit_bytes=logit_bytes)

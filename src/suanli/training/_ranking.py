@@ -42,7 +42,8 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One strategy's step: time in s with its interval and parts, memory by stage (bytes), tokens/s of all chips.
+    """One strategy's step: time in s with its interval and parts, memory of its ends and of its fullest chip
+    (bytes), tokens/s of all chips.
 
     ``mfu`` counts 6 x active weights and causal attention against the chip's dense 16-bit peak; ``dropped`` is the
     share of token-to-expert assignments beyond the experts' capacity, which it leaves out.
@@ -54,14 +55,10 @@ class Step:
     time: Estimate
     first: Memory
     last: Memory
+    memory_bytes: float
     tokens_per_s: float
     mfu: float
     dropped: float
-
-    @property
-    def memory_bytes(self) -> float:
-        """Bytes on the fullest chip."""
-        return float(max(self.first.total[0], self.last.total[0]))
 
     @property
     def text(self) -> str:
@@ -198,6 +195,7 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
     parts = parts_of(prepared, parameters)
     seconds = step_time(prepared, parameters)
     first, last = (memory_of_stage(prepared, stage) for stage in ("first", "last"))
+    fullest = total_memory(prepared)
     spread = sigma_of(parameters, era_id=setting.era.id, chip=setting.site.chip)
     f = setting.facts
     dropped = float(dropped_share(f.capacity, float(f.skew[0]))[0])
@@ -225,6 +223,7 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
                 ),
                 first=_memory_at(first, i, n),
                 last=_memory_at(last, i, n),
+                memory_bytes=float(np.broadcast_to(fullest, (n,))[i]),
                 tokens_per_s=rate,
                 mfu=rate * flop / (chips * peak),
                 dropped=dropped,
@@ -331,6 +330,26 @@ def _fits_nowhere(setting: Setting, found: Found, room: float) -> InfeasibleErro
         f"{describe(prepared.strategies)}, needs {need / GIB:.1f} GiB, {(need - room) / GIB:.1f} GiB over the "
         f"{room / GIB:.1f} GiB of a chip ({RESERVE / GIB:.1f} GiB of it reserved); use more chips or a smaller batch"
     )
+
+
+def memory_by_stage(one: Step) -> Array:
+    """Return the bytes on a chip of every stage of a step's pipeline, in order."""
+    pp = int(one.strategies.pp[0])
+    ends = np.array([float(one.first.total[0]), float(one.last.total[0])])
+    if pp < 3:
+        return ends[:pp]
+    where = one.setting
+    prepared = prepare(
+        where.site,
+        where.facts,
+        one.strategies,
+        seq=np.array([float(where.seq)]),
+        batch=np.array([float(one.batch)]),
+        eras=[where.era],
+        precision=where.precision,
+    )
+    between = memory_of_stage(prepared, "middle", place=np.arange(1.0, pp - 1.0)).total
+    return np.concatenate([ends[:1], np.broadcast_to(between, (pp - 2,)), ends[1:]])
 
 
 def memory_table(one: Step) -> dict[str, dict[str, float]]:

@@ -41,11 +41,13 @@ def idle_passes(pp: Array, vpp: Array, schedule: Array) -> tuple[Array, Array, A
     return forward, inputs, weights
 
 
-def in_flight(pp: Array, vpp: Array, n_micro: Array, schedule: Array) -> Array:
-    """Return how many micro-batches' activations the first stage holds at its peak, in units of its whole stage.
+def in_flight(pp: Array, vpp: Array, n_micro: Array, schedule: Array, *, place: Array | float = 0.0) -> Array:
+    """Return how many micro-batches' activations the stage at ``place`` holds at its peak, in units of its whole stage.
 
-    1F1B holds p, interleaved p (1 + (p-1)/(p v)) (Korthikanti 2022, 2205.05198, section 4.2.3), DualPipe p + 1; never
-    more than there are micro-batches.
+    1F1B holds p on the first stage and one less on each that follows, interleaved p (1 + (p-1)/(p v)) and 2/v less
+    (Korthikanti 2022, 2205.05198, section 4.2.3), zero bubble p and DualPipe p + 1 on all; never more than there are
+    micro-batches.
     """
-    held = np.where(schedule == 1, pp * (1.0 + (pp - 1.0) / (pp * vpp)), np.where(schedule == 3, pp + 1.0, pp))
+    chunks = pp * (1.0 + (pp - 1.0) / (pp * vpp)) - 2.0 * place / vpp
+    held = np.where(schedule == 1, chunks, np.where(schedule == 3, pp + 1.0, pp - np.where(schedule == 2, 0.0, place)))
     return np.where(pp > 1, np.minimum(held, n_micro), 1.0)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from suanli.quantities import show
+from suanli.quantities import GIB, show
 from suanli.training._pipeline import Lengths, Work, span, timeline
-from suanli.training._ranking import Step
+from suanli.training._ranking import Step, memory_by_stage
 from suanli.training._strategy import SCHEDULES
 
 _MOST_PASSES = 4096  # passes drawn: more add nothing to see
@@ -156,13 +156,13 @@ def _few(one: Step) -> list[Work]:
 
 
 def picture_svg(one: Step, *, width: int = 1200) -> str:
-    """Return the pipeline as an SVG image: a row a stage, coloured by pass, shaded by chunk or direction.
+    """Return the pipeline as an SVG image: a row a stage with its memory, coloured by pass, shaded by chunk.
 
     The first three rounds of micro-batches of up to 32 stages; the step's time, schedule and bubble stand above.
     """
     work = _few(one)
     shown = min(int(one.strategies.pp[0]), _MOST_STAGES)
-    left, top, row, right = 76, 64, 26 if shown <= 16 else 16, 16
+    left, top, row, right = 76, 64, 26 if shown <= 16 else 16, 84
     whole = span(work)
     scale = (width - left - right) / whole
     height = top + shown * row + 62
@@ -181,8 +181,10 @@ def picture_svg(one: Step, *, width: int = 1200) -> str:
         f'<text x="{left}" y="24" font-size="15" font-weight="600">{escape(_title(one))}</text>',
         f'<text x="{left}" y="46" fill="#555">{escape(said)}</text>',
     ]
+    held = memory_by_stage(one) / GIB
     for stage in range(shown):
         y = top + stage * row
+        out.append(f'<text x="{width - 8}" y="{y + row / 2 + 3:.0f}" text-anchor="end">{held[stage]:.1f} GiB</text>')
         out.append(f'<rect x="{left}" y="{y + 1}" width="{width - left - right}" height="{row - 3}" fill="#eef0f3"/>')
         out.append(f'<text x="{left - 8}" y="{y + row / 2 + 3:.0f}" text-anchor="end" fill="#555">stage {stage}</text>')
     out += [_box(w, left, top, row, scale) for w in work if w.stage < shown]
