@@ -23,7 +23,7 @@ from suanli.serving._variants import adapted, deploy, formats_for, varied
 
 Array = NDArray[np.float64]
 
-_BATCHES = 2.0 ** np.arange(0, 12)
+_BATCHES = np.unique(np.floor(2.0 ** np.arange(0.0, 12.0, 0.125)))
 _LARGE = 1e9  # B, a message that only bandwidth decides
 
 
