@@ -30,7 +30,10 @@ def arrivals(solved: Solved) -> Array:
 
 
 def delivery_table(solved: Solved) -> list[Row]:
-    """Return a row per supplier, chip and month: chips ordered and delivered until then (mean, p10, p90)."""
+    """Return a row per supplier, chip and month: chips ordered and delivered until then (mean, p10, p90).
+
+    What was still to come of earlier orders counts as ordered at the start.
+    """
     g, probability = solved.grid, solved.program.setting.futures.probability
     ordered, come = decision(solved).order, arrivals(solved)
     groups: dict[tuple[str, str], list[int]] = {}
@@ -39,7 +42,8 @@ def delivery_table(solved: Solved) -> list[Row]:
             groups.setdefault((line.supplier, line.chip), []).append(j)
     rows = []
     for (supplier, chip), lines in groups.items():
-        asked = np.cumsum(ordered[lines].sum(axis=0)) * THOUSAND
+        coming = sum(q for j, _, q in g.due if j in lines)  # of earlier orders
+        asked = (np.cumsum(ordered[lines].sum(axis=0)) + coming) * THOUSAND
         there = np.cumsum(come[:, lines].sum(axis=1), axis=1) * THOUSAND
         for t in range(g.start, g.T):
             if max(asked[-1], there.max()) < 0.5:

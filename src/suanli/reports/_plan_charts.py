@@ -67,10 +67,27 @@ def wrapped(text: str, most: int) -> list[str]:
     return lines
 
 
+def in_money(most: float) -> tuple[float, str]:
+    """Return (USD of the unit, its name) in which sums up to ``most`` USD read well."""
+    return (1e9, "USD bn") if abs(most) >= 1e9 else (1e6, "USD m") if abs(most) >= 1e6 else (1e3, "USD k")
+
+
+def in_chips(most: float) -> tuple[float, str]:
+    """Return (chips of the unit, its name) in which counts up to ``most`` chips read well."""
+    return (1e3, "thousand chips") if abs(most) >= 5e3 else (1.0, "chips")
+
+
+def percent(values: pl.Series) -> str:
+    """Return the format in which an axis of these shares has no two ticks alike."""
+    span = float(values.max() or 0.0) - float(values.min() or 0.0)  # type: ignore[arg-type]
+    return ".0%" if span > 0.06 else ".1%" if span > 0.006 else ".2%"
+
+
 def orders(frame: pl.DataFrame, width: int) -> Any:
     """Draw what is ordered by quarter and offer, in chips."""
+    unit, told = in_chips(float(frame.group_by("quarter").agg(pl.col("chips").sum())["chips"].max()))  # type: ignore[arg-type]
     data = frame.group_by("quarter", "offer", "way", maintain_order=True).agg(
-        pl.col("chips").sum() / 1e3, pl.col("usd").sum() / 1e6
+        pl.col("chips").sum() / unit, pl.col("usd").sum() / 1e6
     )
     first, last = data["quarter"].min(), data["quarter"].max()
     names = sorted(data["offer"].unique().to_list())
@@ -80,7 +97,7 @@ def orders(frame: pl.DataFrame, width: int) -> Any:
         .encode(
             x=alt.X("quarter:O", title=None, scale=alt.Scale(domain=quarters(str(first), str(last))),
                     axis=alt.Axis(labelAngle=-90 if width < NARROW else 0)),
-            y=alt.Y("chips:Q", title="thousand chips ordered"),
+            y=alt.Y("chips:Q", title=f"{told} ordered"),
             color=coloured("offer", names, width),
             order=alt.Order("offer:N"),
             tooltip=["quarter", "offer", "way", alt.Tooltip("chips:Q", format=".1f"),
@@ -98,28 +115,31 @@ def quarters(first: str, last: str) -> list[str]:
 
 def deliveries(frame: pl.DataFrame, width: int) -> Any:
     """Draw what each supplier is asked for and what comes, in all: the mean and the 80 % band of the futures."""
-    data = dated(frame).group_by("supplier", "month", maintain_order=True).agg(
-        *[pl.col(c).sum() / 1e3 for c in ("ordered", "delivered", "p10", "p90")]
-    )  # fmt: skip
+    sums = [pl.col(c).sum() for c in ("ordered", "delivered", "p10", "p90")]
+    data = dated(frame).group_by("supplier", "month", maintain_order=True).agg(*sums)
+    unit, told = in_chips(float(data["ordered"].max()))  # type: ignore[arg-type]
+    data = data.with_columns(*[pl.col(c) / unit for c in ("ordered", "delivered", "p10", "p90")])
     columns = 3
     x = time_axis(PHONE if width < NARROW else panel_width(width, columns))
     both = ("ordered", "delivered")
     lines = data.unpivot(on=list(both), index=["supplier", "month", "p10", "p90"], variable_name="what", value_name="n")
     colour = alt.Color("what:N", title=None, scale=alt.Scale(domain=list(both), range=[PALETTE[6], PALETTE[2]]))
     band = alt.Chart(lines).mark_area(opacity=0.2, color=PALETTE[2]).encode(x=x, y="p10:Q", y2="p90:Q")
-    line = alt.Chart(lines).mark_line(strokeWidth=2).encode(x=x, y=alt.Y("n:Q", title="thousand chips"), color=colour)
+    line = alt.Chart(lines).mark_line(strokeWidth=2).encode(x=x, y=alt.Y("n:Q", title=told), color=colour)
     return panels(alt.layer(band, line, data=lines), lines, "supplier", width, 110, columns=columns)
 
 
 def stock(frame: pl.DataFrame, width: int) -> Any:
     """Draw the chips there by chip over time (mean of the scenarios), a panel a region."""
-    data = dated(frame).group_by("region", "chip", "month", maintain_order=True).agg(pl.col("chips").sum() / 1e3)
+    data = dated(frame).group_by("region", "chip", "month", maintain_order=True).agg(pl.col("chips").sum())
+    unit, told = in_chips(float(data.group_by("region", "month").agg(pl.col("chips").sum())["chips"].max()))  # type: ignore[arg-type]
+    data = data.with_columns(pl.col("chips") / unit)
     chips = sorted(data["chip"].unique().to_list())
     panel = (
         alt.Chart(data)
         .transform_impute(impute="chips", key="month", value=0, groupby=["chip", "region"])
         .mark_area()
-        .encode(x=time_axis(width), y=alt.Y("chips:Q", title="thousand chips"), color=coloured("chip", chips, width))
+        .encode(x=time_axis(width), y=alt.Y("chips:Q", title=told), color=coloured("chip", chips, width))
     )
     return panels(panel, data, "region", width, 170)
 
@@ -155,8 +175,10 @@ def joined_capacity(service: pl.DataFrame, served: pl.DataFrame) -> pl.DataFrame
 def money(frame: pl.DataFrame, width: int) -> Any:
     """Draw budget against what was committed before and what is planned, by pot and year."""
     columns = ("committed", "planned", "budget")
+    most = max((v for c in columns for v in frame[c].drop_nulls().to_list()), default=0.0)
+    unit, told = in_money(most)
     data = frame.select("pot", "year", *columns).with_columns(
-        pl.col("year").cast(pl.String), *[pl.col(c) / 1e9 for c in columns]
+        pl.col("year").cast(pl.String), *[pl.col(c) / unit for c in columns]
     )
     spent = data.unpivot(
         on=["committed", "planned"], index=["pot", "year", "budget"], variable_name="what", value_name="bn"
@@ -166,7 +188,7 @@ def money(frame: pl.DataFrame, width: int) -> Any:
         .mark_bar()
         .encode(
             x=alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("bn:Q", title="USD bn", axis=alt.Axis(tickCount=4)),
+            y=alt.Y("bn:Q", title=told, axis=alt.Axis(tickCount=4)),
             color=alt.Color(
                 "what:N", title=None, scale=alt.Scale(domain=["planned", "committed"], range=[PALETTE[0], PALETTE[6]])
             ),

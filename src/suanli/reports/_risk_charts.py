@@ -9,7 +9,18 @@ import altair as alt
 import polars as pl
 
 from suanli.quantities import show_money
-from suanli.reports._plan_charts import NARROW, coloured, dated, panel_width, panels, time_axis, wrapped
+from suanli.reports._plan_charts import (
+    NARROW,
+    coloured,
+    dated,
+    in_chips,
+    in_money,
+    panel_width,
+    panels,
+    percent,
+    time_axis,
+    wrapped,
+)
 from suanli.reports._theme import INK, MUTED, PALETTE
 
 SPLIT = "split(datum.label, '|')"
@@ -84,7 +95,7 @@ def fan(frame: pl.DataFrame, width: int) -> Any:
 
     def one(rows: pl.DataFrame) -> Any:
         share = rows["what"][0] in shares
-        axis = alt.Axis(format=".0%") if share else alt.Axis(format="~s")
+        axis = alt.Axis(format=percent(pl.concat([rows["p10"], rows["p90"]]))) if share else alt.Axis(format="~s")
         scale = alt.Scale(zero=not share)
         y = alt.Y("p10:Q", title=None, axis=axis, scale=scale)
         wide = alt.Chart(rows).mark_area(opacity=0.2, color=PALETTE[0]).encode(x=x, y=y, y2="p90:Q")
@@ -100,10 +111,12 @@ def fan(frame: pl.DataFrame, width: int) -> Any:
 
 def scenarios(frame: pl.DataFrame, width: int) -> Any:
     """Draw how the plan fares in each future: cost against the share of demand served, sized by probability."""
-    data = numbered(frame).with_columns(pl.col("cost") / 1e9)
+    unit, told = in_money(float(frame["cost"].max()))  # type: ignore[arg-type]
+    data = numbered(frame).with_columns(pl.col("cost") / unit)
+    form = percent(data["served"])
     axis = alt.Axis(tickCount=max(3, width // 110), labelOverlap=True)
-    x = alt.X("cost:Q", title="cost, USD bn", scale=alt.Scale(zero=False, nice=True), axis=axis)
-    y = alt.Y("served:Q", title="demand served, by worth", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
+    x = alt.X("cost:Q", title=f"cost, {told}", scale=alt.Scale(zero=False, nice=True), axis=axis)
+    y = alt.Y("served:Q", title="demand served, by worth", scale=alt.Scale(zero=False), axis=alt.Axis(format=form))
     dots = (
         alt.Chart(data)
         .mark_circle(opacity=0.75, color=PALETTE[0])
@@ -135,8 +148,10 @@ def regret(frame: pl.DataFrame, width: int) -> Any:
     names = {"regret": "this plan", "regret_deterministic": "plan for the mean"}
     frame = numbered(frame).select("future", "scenario", *names)
     data = frame.unpivot(on=list(names), index=["future", "scenario"], variable_name="plan", value_name="bn")
-    data = data.drop_nulls("bn").with_columns(pl.col("plan").replace(names), pl.col("bn") / 1e9)
-    x = alt.X("bn:Q", title="regret, USD bn", axis=alt.Axis(tickCount=max(3, width // 110), labelOverlap=True))
+    data = data.drop_nulls("bn")
+    unit, told = in_money(float(data["bn"].max() or 0.0))  # type: ignore[arg-type]
+    data = data.with_columns(pl.col("plan").replace(names), pl.col("bn") / unit)
+    x = alt.X("bn:Q", title=f"regret, {told}", axis=alt.Axis(tickCount=max(3, width // 110), labelOverlap=True))
     y = alt.Y("future:N", title=None, sort=None)
     rule = alt.Chart(data).mark_line(color=MUTED, opacity=0.5).encode(x=x, y=y, detail="future:N")
     dots = alt.Chart(data).mark_point(filled=True, size=80, opacity=1).encode(
@@ -196,11 +211,14 @@ def tornado(frame: pl.DataFrame, width: int) -> Any:
     middle = float(data.select(pl.col("base").first()).item() if "base" in data.columns else 0.0) or None
     rows = data.unpivot(on=list(ends), index=["name", "low", "high", "source"], variable_name="end", value_name="usd")
     named = [_lines(n, width) for n in rows["name"].to_list()]
-    rows = rows.with_columns(pl.col("end").replace(ends), pl.col("usd") / 1e9, pl.Series("row", named, dtype=pl.String))
+    unit, told = in_money(float(rows["usd"].max()))  # type: ignore[arg-type]
+    rows = rows.with_columns(
+        pl.col("end").replace(ends), pl.col("usd") / unit, pl.Series("row", named, dtype=pl.String)
+    )
     inner = width - (110 if width < NARROW else 220)
     y = alt.Y("row:N", sort=None, **_labels(width))
     axis = alt.Axis(tickCount=max(3, inner // 110), labelOverlap=True)
-    x = alt.X("usd:Q", title="expected cost, USD bn", scale=alt.Scale(zero=False), axis=axis)
+    x = alt.X("usd:Q", title=f"expected cost, {told}", scale=alt.Scale(zero=False), axis=axis)
     line = alt.Chart(rows).mark_line(color=MUTED, strokeWidth=5, opacity=0.4).encode(x=x, y=y, detail="row:N")
     dots = alt.Chart(rows).mark_point(filled=True, size=70, opacity=1).encode(
         x=x, y=y, tooltip=["name", "low", "high", "source", alt.Tooltip("usd:Q", format=".2f")],
@@ -209,7 +227,7 @@ def tornado(frame: pl.DataFrame, width: int) -> Any:
     )  # fmt: skip
     layers = [line, dots]
     if middle is not None:
-        at = alt.Chart(pl.DataFrame({"usd": [middle / 1e9]})).mark_rule(color=MUTED, strokeDash=[3, 3])
+        at = alt.Chart(pl.DataFrame({"usd": [middle / unit]})).mark_rule(color=MUTED, strokeDash=[3, 3])
         layers.insert(0, at.encode(x=x))
     return alt.layer(*layers).properties(width=inner, height=alt.Step(34 if width < NARROW else 22))
 
@@ -240,8 +258,9 @@ def legal_life(frame: pl.DataFrame, width: int) -> Any:
 
 def alternatives(frame: pl.DataFrame, width: int) -> Any:
     """Draw what the plan and those nearly as good order of each offer, in thousand chips."""
+    unit, told = in_chips(float(frame.group_by("plan").agg(pl.col("chips").sum())["chips"].max()))  # type: ignore[arg-type]
     data = frame.with_columns(
-        pl.Series("row", [_lines(r, width) for r in frame["plan"].to_list()], dtype=pl.String), pl.col("chips") / 1e3
+        pl.Series("row", [_lines(r, width) for r in frame["plan"].to_list()], dtype=pl.String), pl.col("chips") / unit
     )
     offers = sorted(data["offer"].unique().to_list())
     inner = width - (110 if width < NARROW else 200)
@@ -249,7 +268,7 @@ def alternatives(frame: pl.DataFrame, width: int) -> Any:
         alt.Chart(data)
         .mark_bar()
         .encode(
-            x=alt.X("chips:Q", title="thousand chips", axis=alt.Axis(tickCount=max(3, inner // 110))),
+            x=alt.X("chips:Q", title=told, axis=alt.Axis(tickCount=max(3, inner // 110))),
             y=alt.Y("row:N", sort=None, **_labels(width)),
             color=coloured("offer", offers, width),
             order=alt.Order("offer:N"),
