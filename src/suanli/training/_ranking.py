@@ -17,6 +17,7 @@ from suanli.training._eras import Era, era, era_for
 from suanli.training._evaluate import Prepared, memory_of_stage, parts_of, prepare, step_time, total_memory
 from suanli.training._facts import Facts, facts, model_flop
 from suanli.training._memory import RESERVE, Memory
+from suanli.training._offers import Offers
 from suanli.training._parameters import Parameters, fitted_parameters, sigma_of
 from suanli.training._routing import dropped_share
 from suanli.training._search import Found, chosen, ranked, search_space
@@ -247,13 +248,14 @@ def search(
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
     memory_limit: float | None = None,
+    offers: Offers | None = None,
     parameters: Parameters | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Ranking:
     """Return the best strategies of the whole space, the fastest of each (tp, pp, dp, cp, ep), and near misses.
 
-    Raises InfeasibleError where no degrees fill the chips, and where the model fits nowhere: by how many GiB, at which
-    strategy it comes nearest.
+    ``offers`` bounds the switches (default: what the era offers). Raises InfeasibleError where no degrees fill the
+    chips, and where the model fits nowhere: by how many GiB, at which strategy it comes nearest.
     """
     p = parameters or fitted_parameters()
     found = search_space(
@@ -268,6 +270,7 @@ def search(
         memory_limit=memory_limit,
         pins=pins,
         exact=exact,
+        offers=offers,
         progress=progress,
     )
     room = memory_limit if memory_limit is not None else (setting.site.chip.memory_bytes or np.inf)

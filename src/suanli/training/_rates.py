@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from suanli.errors import SuanliError
 from suanli.kinds import Chip, Model
 from suanli.training._goodput import goodput, operations
+from suanli.training._offers import Offers, offers_of
 from suanli.training._parameters import Parameters, fitted_parameters
-from suanli.training._ranking import Step, search, setting_of
+from suanli.training._ranking import Setting, Step, search, setting_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,7 +74,7 @@ def rate_table(
                     year=year,
                     era_id=era,
                 )
-                best = search(setting, top=1, exact=False, parameters=p).best
+                best = search(setting, top=1, exact=False, offers=_usual(setting), parameters=p).best
             except SuanliError as error:
                 rows.append({**row, "fits": False, "reason": str(error)})
                 continue
@@ -96,6 +98,13 @@ def rate_table(
         "days": pl.Float64,
     }
     return pl.DataFrame(rows, schema=schema)
+
+
+def _usual(setting: Setting) -> Offers:
+    """Return what the era offers less what rarely changes its best: one exchange of context, no hybrid sharding."""
+    offers = offers_of(setting.era.id)
+    contexts = ("ring",) if "ring" in offers.contexts else offers.contexts[:1]
+    return replace(offers, contexts=contexts, hybrid=False)
 
 
 def _rated(best: Step, chip: Chip, tokens: float | None) -> dict[str, Any]:
