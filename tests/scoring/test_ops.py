@@ -102,6 +102,29 @@ def test_tables_of_other_layouts_are_read(tmp_path: Path) -> None:
     assert not scored.skipped
 
 
+def test_rope_and_silu_take_their_width_from_the_products_of_their_model(tmp_path: Path) -> None:
+    # vidur, a100, Llama-2-70B on one chip: tables give rope and silu_mul the model's width, the products tell theirs
+    layer = {
+        "chip": "a100_sxm",
+        "dtype": "fp16",
+        "model": "llama-2-70b",
+        "tp": 1,
+        "num_tokens": 4096,
+        "framework": "vidur",
+    }
+    rows = [
+        {**layer, "op": "gemm_qkv", "n": 10240, "k": 8192, "measured_latency_s": 2.6e-3},
+        {**layer, "op": "gemm_mlp_up", "n": 57344, "k": 8192, "measured_latency_s": 1.5e-2},
+        {**layer, "op": "rope", "n": 8192, "k": 0, "measured_latency_s": 1.74e-4},
+        {**layer, "op": "silu_mul", "n": 8192, "k": 0, "measured_latency_s": 6.76e-4},
+        {**layer, "op": "rope", "model": "another", "n": 8192, "k": 0, "measured_latency_s": 1.74e-4},
+    ]
+    scored = score("ops", [write(tmp_path, "layers", rows)])
+    assert [i for i, _ in scored.skipped] == ["layers.parquet:4"]
+    streams = scored.rows.filter(pl.col("op").is_in(["rope", "silu_mul"]))
+    assert (np.abs(np.log(streams["predicted"].to_numpy() / streams["measured"].to_numpy())) < 0.35).all()
+
+
 def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "bad", [{"chip": "h100", "latency": 1.0}])
     with pytest.raises(InputError, match="column 'op' is missing"):

@@ -22,7 +22,7 @@ _FIXED = 1e6  # hold of what does not change any more
 _HOLD_BANDWIDTH = 30.0  # of the pooled share of bandwidth: where no row is bound by memory, none may say much of it
 _GENERAL_FIRST = ("", "op", "direction", "kv", "format", "method", "framework", "family", "kernel", "own")
 _PRICE = 0.3  # loss that a general coefficient must save to be kept
-_PRICE_OWN = 0.01  # the same for one that no other chip inherits
+_PRICE_OWN = 0.03  # the same for one that no other chip inherits
 _SMALL = 0.05  # size of a coefficient below which it hardly matters
 _ROUNDS = 5  # of weeding
 
@@ -57,9 +57,12 @@ def columns_of(spec: Spec, keys: Sequence[str]) -> list[Column]:
 
 
 def _features(spec: Spec, key: str, part: str) -> tuple[str, ...]:
-    """Return the features on which the shift ``key`` may depend: those of a family, of software, or none."""
+    """Return the features on which the shift ``key`` may depend: those of a family, of software, all, or none."""
     sort = key.partition(":")[0]
-    if sort == "family" or "@" in key:
+    if "@" in key:
+        every = (spec.base, spec.family, spec.kernel)
+        return tuple(dict.fromkeys(name for features in every for name in features.get(part, ())))
+    if sort == "family":
         return tuple(spec.family.get(part, ()))
     return tuple(spec.kernel.get(part, ())) if sort in ("format", "kernel") else ()
 

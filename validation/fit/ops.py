@@ -106,7 +106,7 @@ def _header(files: Sequence[Path]) -> dict[str, Any]:
         "fitted_on": {
             "files": shas,
             "date": date.today().isoformat(),
-            "source": f"measured tables, at most {_MOST} rows of each piece of work; validation/README.md says of which",
+            "source": f"measured tables of validation/README.md, at most {_MOST} rows of each piece of work",
         },
         "groups_of": "shape-N: sha256 of op, dtype and shape, first four bytes modulo 5; chip-ID: all rows of a chip",
         "laws": {},
