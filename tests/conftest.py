@@ -8,3 +8,6 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+# No run of the suite reads or writes the user's cache.
+os.environ["SUANLI_CACHE"] = ""

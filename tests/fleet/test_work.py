@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from suanli import fleet
 from suanli.errors import InputError
 from suanli.fleet import _plan
+from suanli.fleet._kept import rates_key
 from suanli.fleet._solve import Margin, decision
 
 SMALL = fleet.load_case(Path(__file__).parent / "data" / "small")
@@ -120,3 +121,37 @@ def test_a_killed_backtest_keeps_its_finished_days(tmp_path: Path) -> None:
     found = fleet.backtest(SMALL, days, fresh=8, work=work, tell=told.append)
     assert f"plans of {days[0]}" not in told
     assert found == fleet.backtest(SMALL, days, fresh=8)
+
+
+def test_rates_are_shared_between_runs_of_the_same_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUANLI_CACHE", str(tmp_path / "cache"))
+    work = fleet.with_shared(fleet.NO_WORK)
+    assert work.folder is None
+    first = fleet.solve(SMALL, options=ASKED, work=work)
+    assert len(list((tmp_path / "cache").glob("rates-*.json"))) == 1
+
+    def asked_again(*_: Any) -> Any:
+        raise AssertionError("the engines were asked again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("suanli.fleet._kept.tables_of", asked_again)
+        richer = fleet.Case(name="small", folder=SMALL.folder, trees=SMALL.trees, spec=SMALL.spec.model_copy(
+            update={"risk": SMALL.spec.risk.model_copy(update={"scenarios": 5})}))  # fmt: skip
+        fleet.solve(richer, options=ASKED, work=work)
+        again = fleet.solve(SMALL, options=ASKED, work=work)
+        other = SMALL.spec.model_copy(update={"rates": SMALL.spec.rates[:3]})
+        with pytest.raises(AssertionError, match="asked again"):
+            fleet.solve(replace(SMALL, spec=other), options=ASKED, work=work)
+    assert body(again) == body(first)
+    monkeypatch.setenv("SUANLI_CACHE", "")
+    assert fleet.with_shared(fleet.NO_WORK).shared is None
+
+
+def test_a_named_file_is_part_of_the_key(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("a", encoding="utf-8")
+    named = SMALL.spec.offers[0].model_copy(update={"chip": str(tmp_path / "own.yaml")})
+    spec = SMALL.spec.model_copy(update={"offers": [named]})
+    before = rates_key(spec)
+    assert rates_key(spec) == before
+    (tmp_path / "own.yaml").write_text("b", encoding="utf-8")
+    assert rates_key(spec) != before

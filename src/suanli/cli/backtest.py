@@ -67,6 +67,7 @@ def backtest(
         _rule(loaded, rule, budget, report, json_path)
         return
     kept = fleet.NO_WORK if work is None else fleet.work_in(work, loaded.spec, days, budget, scenarios, fresh, rolling)
+    kept = fleet.with_shared(kept)
     rolled = None
     with Console(stderr=True).status("reading") as status:
         tests = fleet.backtest(

@@ -93,7 +93,7 @@ def plan(
         asked = fleet.going_on(loaded, asked, go_on)
     folder = out if out is not None else Path("results") / loaded.name
     fleet.check_writable(folder)
-    work = fleet.work_beside(folder, loaded.spec, asked, tornado)
+    work = fleet.with_shared(fleet.work_beside(folder, loaded.spec, asked, tornado))
     with _progress() as tell:
         found = fleet.solve(loaded, options=asked, progress=tell, work=work)
         swings = fleet.tornado(found, most=tornado, tell=lambda text: tell(text, 0.96), work=work) if tornado else ()

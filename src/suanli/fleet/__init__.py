@@ -11,7 +11,7 @@ from suanli.fleet._output import check_writable, document, write_plan
 from suanli.fleet._plan import Options, Outlook, Plan, going_on, solve
 from suanli.fleet._schema import CaseSpec
 from suanli.fleet._tornado import Swing, tornado
-from suanli.fleet._work import NO_WORK, Work, work_beside, work_in
+from suanli.fleet._work import NO_WORK, Work, with_shared, work_beside, work_in
 
 __all__ = [
     "NO_WORK",
@@ -43,6 +43,7 @@ __all__ = [
     "solve",
     "tornado",
     "whole_lots",
+    "with_shared",
     "work_beside",
     "work_in",
     "write_plan",

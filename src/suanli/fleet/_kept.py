@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from suanli.fleet._measured import ServeRate, TrainRate
 from suanli.fleet._program import Answer, Program, fixed_to, scenario_cost
 from suanli.fleet._schema import CaseSpec
 from suanli.fleet._solve import Solved
-from suanli.fleet._work import Work
+from suanli.fleet._work import Work, key_of
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -45,7 +48,7 @@ class KeptPlan:
 
 
 def kept_tables(work: Work, spec: CaseSpec, tell: Callable[[str], None]) -> Tables:
-    """Return the engines' tables, from what was kept if it was."""
+    """Return the engines' tables, from what this run or an earlier one with the same work and chips kept."""
     made: list[Tables] = []
 
     def make() -> KeptRates:
@@ -56,7 +59,10 @@ def kept_tables(work: Work, spec: CaseSpec, tell: Callable[[str], None]) -> Tabl
             unfit=made[0].unfit,
         )
 
-    found = work.kept("rates", make, KeptRates)
+    if work.shared is None:
+        found = work.kept("rates", make, KeptRates)
+    else:
+        found = Work(work.shared).kept(f"rates-{rates_key(spec)}", make, KeptRates)
     if made:
         return made[0]
     chips, names, designs = chips_of(spec)
@@ -64,6 +70,31 @@ def kept_tables(work: Work, spec: CaseSpec, tell: Callable[[str], None]) -> Tabl
         chips=chips, names=names, serve={(w, c): r for w, c, r in found.serve},
         train={(w, c): r for w, c, r in found.train}, unfit=found.unfit, designs=designs,
     )  # fmt: skip
+
+
+APART = frozenset(
+    {"title", "label", "horizon", "views", "claims", "exchange", "risk", "pots", "variants", "commitments", "shares",
+     "conditions", "guidance", "factors", "happened", "notes", "suppliers", "foundries", "allocations", "groups"}
+)  # fmt: skip
+"""Parts of a case that no engine is asked about."""
+
+
+def rates_key(spec: CaseSpec) -> str:
+    """Return a key of everything that the engines' rates of a case rest on, files that it names included."""
+    body = spec.model_dump(mode="json", exclude=set(APART))
+    return key_of(json.dumps(body, sort_keys=True), *sorted(_files_in(body)))
+
+
+def _files_in(node: Any) -> set[tuple[str, str]]:
+    """Return (path, digest) of every file that is named anywhere below ``node``."""
+    if isinstance(node, dict):
+        return set().union(*(_files_in(v) for v in node.values()))
+    if isinstance(node, list):
+        return set().union(*(_files_in(v) for v in node))
+    path = Path(str(node).removeprefix("design:")) if isinstance(node, str) else None
+    if path is None or not path.suffix or len(str(path)) > 250 or not path.is_file():
+        return set()
+    return {(str(path), hashlib.sha256(path.read_bytes()).hexdigest())}
 
 
 def kept_plan(work: Work, name: str, programme: Callable[[], Program], make: Callable[[], Solved]) -> Solved:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -21,13 +22,19 @@ from suanli import files
 from suanli.errors import InputError
 
 T = TypeVar("T")
+SHARED = 24
+"""Most parts kept in the user's cache; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Where finished parts are kept; nowhere if ``folder`` is None."""
+    """Where finished parts are kept; nowhere if ``folder`` is None.
+
+    ``shared`` is a folder for parts that any run of the same inputs may take up, and that stay.
+    """
 
     folder: Path | None = None
+    shared: Path | None = None
 
     def kept(self, name: str, make: Callable[[], T], kind: type[T]) -> T:
         """Return the part kept under ``name``, or make it and keep it. ``kind`` is a dataclass of plain values."""
@@ -60,7 +67,7 @@ def work_in(folder: Path, *parts: object) -> Work:
 
     Raises InputError for a folder that holds something other than kept work.
     """
-    key = _key(parts)
+    key = key_of(*parts)
     mark = folder / "key.json"
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
         raise InputError(f"{folder}: holds something other than kept work; name a new folder")
@@ -71,7 +78,29 @@ def work_in(folder: Path, *parts: object) -> Work:
     return Work(folder)
 
 
-def _key(parts: tuple[object, ...]) -> str:
+def with_shared(work: Work) -> Work:
+    """Return ``work`` with the user's cache for parts that runs share.
+
+    The environment's SUANLI_CACHE names its folder, an empty one none; else it is suanli in the user's cache folder.
+    A folder that cannot be written is left alone.
+    """
+    asked = os.environ.get("SUANLI_CACHE")
+    if asked == "":
+        return work
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(asked) if asked else Path(home) / "suanli"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return work
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return work
+    for old in sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime)[:-SHARED]:
+        old.unlink(missing_ok=True)
+    return replace(work, shared=folder)
+
+
+def key_of(*parts: object) -> str:
     """Return a key of the parts, and of every file of the package by its size and time."""
     from importlib.metadata import version
 
