@@ -141,6 +141,13 @@ def test_layouts_fill_chips_and_batch(n: int, batch: int) -> None:
         assert x.dp <= batch
 
 
+def test_llama3s_126_layers_interleave_with_its_ends_counted_as_layers() -> None:
+    f = facts(catalog.model("llama-3.1-405b"))
+    assert f.layers[0] == 126
+    found = layouts(f, n_chips=2048, batch=512, seq=8192, domain=8, pins={"tp": 8, "pp": 16, "dp": 16, "cp": 1})
+    assert {x.vpp for x in found if x.schedule == 1} == {2, 4, 8}  # 128 = 16 x 8
+
+
 def test_pins_hold(ranking: Ranking) -> None:
     pinned = search(setting(), parameters=PRIOR, pins={"tp": 4, "micro_batch": 2})
     for c in pinned.choices:

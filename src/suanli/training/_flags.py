@@ -33,6 +33,8 @@ def megatron_flags(one: Step) -> list[str]:
     ]
     if at["vpp"] > 1:
         flags.append(f"--num-layers-per-virtual-pipeline-stage {max(1, stage // at['vpp'])}")
+        if m.n_layers % at["pp"]:
+            flags += ["--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split"]
     elif at["pp"] > 1 and m.n_layers % at["pp"]:
         flags += _uneven(m.n_layers, at["pp"])
     if at["cp"] > 1:

@@ -173,15 +173,20 @@ def _divisors_of_experts(experts: int) -> list[int]:
 
 
 def _schedules(layers: int, pp: int, n_micro: int) -> Iterator[tuple[int, int]]:
-    """Yield (chunks a stage, schedule) that Megatron would accept: interleaving wants whole rounds of micro-batches."""
+    """Yield (chunks a stage, schedule) that Megatron would accept.
+
+    Interleaving wants whole rounds of micro-batches, and layers that divide, by themselves or with the embedding and
+    the head counted as one each (Llama 3's 126 layers on 16 stages).
+    """
     yield 1, 0
     if pp == 1:
         return
     yield 1, 2
     if pp % 2 == 0 and n_micro >= 2 * pp:
         yield 1, 3
-    if layers % pp == 0 and n_micro % pp == 0:
-        for chunks in divisors(layers // pp)[1:]:
+    slots = next((n for n in (layers, layers + 2) if n % pp == 0), 0)
+    if slots and n_micro % pp == 0:
+        for chunks in divisors(slots // pp)[1:]:
             yield chunks, 1
 
 
