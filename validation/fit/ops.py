@@ -40,6 +40,7 @@ OUT = Path(__file__).parents[2] / "src" / "suanli" / "catalog" / "data" / "fitte
 
 _MOST = 400  # rows of one piece of work that take part
 _LEAST_SPREAD, _WIDEST = 0.04, 0.9
+_STRANGEST = 2.0  # largest ratio of spreads that one or two left-out chips are believed
 _FEW = 100.0  # rows on which a ratio of spreads is believed by half
 
 
@@ -214,7 +215,7 @@ def _spread(rows: Bundle, seen: Array, new: Array, bound: NDArray[np.int64]) -> 
         "new": {p: new_part.get(p, new_part[""]) for p in PARTS},
         "format_seen": {k: v for k, v in by_format.items() if k},
         "format_new": {k: v for k, v in new_format.items() if k},
-        "standing": {name: max(ratio, ratios["known"]) for name, ratio in ratios.items()},
+        "standing": {name: min(max(ratio, ratios["known"]), _STRANGEST) for name, ratio in ratios.items()},
     }
 
 
