@@ -30,7 +30,7 @@ def summary(body: Body, *, full: bool = False) -> Iterator[Any]:
     if full:
         yield _money(main, int(_view(body)["orders_from"][:4]))
     if any(row["unit"].startswith(TOKENS) for row in body["unit_costs"]):
-        yield _unit_costs(body, most=None if full else 4)
+        yield _unit_costs(body, most=None if full else 3)
     if body["screened"]:
         yield _screened(body, most=None if full else 4)
     if main["binding"]:
@@ -42,7 +42,7 @@ def summary(body: Body, *, full: bool = False) -> Iterator[Any]:
         yield _tornado(body, most=30 if full else 5)
     if body.get("lots"):
         yield Text(_lots(body))
-    yield Text(_worth(body))
+    yield Text(_worth(body) if full else _worth_in_short(body))
 
 
 def _cut(text: str, most: int) -> str:
@@ -203,6 +203,7 @@ def _screened(body: Body, *, most: int | None) -> Table:
         rows.append([", ".join(offers), outcome, rule, ", ".join(since) + named])
     left = "" if most is None or len(rows) <= most else f" ({len(rows) - most} more in the report)"
     shown = [[_cut(r[0], 44), *r[1:]] for r in rows] if most is not None else rows
+    shown.sort(key=lambda r: -r[0].count(","))  # what shuts the most offers first
     return table(None, (f"Shut out by rules{left}", "ruling", "rule", "from"), shown[:most])
 
 
@@ -223,11 +224,10 @@ def _range(body: Body, main: Body) -> str:
     """Return in words how the plan fares over the futures."""
     every, w = main["scenarios"], body["worth"]
     served = sorted(float(s["served"]) for s in every)
-    worst, best = max(every, key=lambda s: float(s["cost"])), min(every, key=lambda s: float(s["cost"]))
+    costs = sorted(float(s["cost"]) for s in every)
     return (
-        f"Over {w['kept']} futures (of {w['joint']} joint ones): served {show(served[0], '%')} to "
-        f"{show(served[-1], '%')}; cost {show_money(best['cost'], 'USD')} to {show_money(worst['cost'], 'USD')}, where "
-        + _short(worst["scenario"], 120)
+        f"Over {w['kept']} futures (of {w['joint']:,} joint ones): served {show(served[0], '%')} to "
+        f"{show(served[-1], '%')}; cost {show_money(costs[0], 'USD')} to {show_money(costs[-1], 'USD')}."
     )
 
 
@@ -266,6 +266,24 @@ def _tornado(body: Body, *, most: int) -> Table:
 
 def _short(name: str, most: int = 110) -> str:
     return _cut("; ".join(p.split(": ", 1)[-1] for p in name.split("; ")), most)
+
+
+def _worth_in_short(body: Body) -> str:
+    w, t = body["worth"], body["trial"]
+    told = (
+        f"Planning on futures saves {show_money(w['vss'], 'USD')} against expected values (VSS); knowing the future "
+        f"{show_money(w['evpi'], 'USD')} more (EVPI)."
+    )
+    if t is None:
+        return told
+    told += (
+        f"\nOn {t['fresh']} fresh futures it costs {show_money(t['plan'], 'USD')}, the plan on expected values "
+        f"{show_money(t['deterministic'], 'USD')}"
+    )
+    if t.get("margin") is not None:
+        low, high = (show_money(t["margin"][k], "USD") for k in ("low", "high"))
+        told += f": {show_money(t['margin']['usd'], 'USD')} less (95 %: {low} to {high})"
+    return told + "."
 
 
 def _worth(body: Body) -> str:
