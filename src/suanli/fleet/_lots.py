@@ -28,6 +28,7 @@ from suanli.fleet.mathematics._base import ABSENT
 Array = NDArray[np.float64]
 GAP = 0.002
 GRACE = 5.0
+CHILD = "import sys; from suanli.fleet._lots import work; work(*sys.argv[1:3])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ def _search(p: Program, lots: Array, seconds: float, plain: Array, start: Array)
             offset=np.array([constant(p)]), lower=p.lower / scale, upper=p.upper / scale, low=p.low, high=p.high,
             whole=lots > 0, seconds=np.array([seconds]), plain=plain / scale, start=start / scale,
         )  # fmt: skip
-        command = [sys.executable, "-m", "suanli.fleet._lots", str(task), str(result)]
+        command = [sys.executable, "-c", CHILD, str(task), str(result)]
         with suppress(subprocess.TimeoutExpired):  # it is ended then; what it wrote counts
             subprocess.run(command, timeout=seconds + GRACE, check=False, stdin=subprocess.DEVNULL)
         if not result.is_file():
@@ -187,7 +188,3 @@ def _write(result: Path, columns: Array) -> None:
     part = result.with_suffix(".part.npy")
     np.save(part, columns)
     part.replace(result)
-
-
-if __name__ == "__main__":
-    work(*sys.argv[1:3])
