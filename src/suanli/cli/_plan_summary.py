@@ -203,7 +203,7 @@ def _screened(body: Body, *, most: int | None) -> Table:
         rows.append([", ".join(offers), outcome, rule, ", ".join(since) + named])
     left = "" if most is None or len(rows) <= most else f" ({len(rows) - most} more in the report)"
     shown = [[_cut(r[0], 44), *r[1:]] for r in rows] if most is not None else rows
-    shown.sort(key=lambda r: -r[0].count(","))  # what shuts the most offers first
+    shown.sort(key=lambda r: ("(" in r[3], -r[0].count(",")))  # every view first, then what shuts the most offers
     return table(None, (f"Shut out by rules{left}", "ruling", "rule", "from"), shown[:most])
 
 
