@@ -43,12 +43,13 @@ def _kind(model: Model) -> str:
     if model.architecture != "transformer":
         return model.architecture
     words = ["MoE" if model.experts else "dense"]
+    if model.compressed:
+        return " ".join([*words, "compressed"])
     if model.latent:
         words.append("MLA")
     elif model.n_kv_heads < model.n_heads:
         words.append("GQA" if model.n_kv_heads > 1 else "MQA")
-    marks = {"linear": model.linear, "compressed": model.compressed, "sparse": model.indexer, "window": model.window}
-    words += [word for word, on in marks.items() if on]
+    words += [w for w, on in (("linear", model.linear), ("sparse", model.indexer), ("window", model.window)) if on]
     return " ".join(words)
 
 
