@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,15 @@ CLOSED: dict[str, Any] = {
     "ttft_s": 0.175,
     "tpot_s": 0.0165,
 }
+
+
+BARS = {"tpot": 12.5, "ttft": 30.0, "output_rate": 15.0}
+RUNS = Path(__file__).parents[2] / "validation" / "data" / "serving" / "runs.parquet"
+
+
+@cache
+def published() -> dict[str, Any]:
+    return dict(report(score("serving", [RUNS])))
 
 
 def write(tmp_path: Path, *rows: dict[str, Any], name: str = "runs.parquet") -> Path:
@@ -129,7 +139,43 @@ def test_a_command_tells_what_its_row_does_not() -> None:
     case = case_of("a", row)
     assert case.layout is not None
     assert (case.layout.tp, case.layout.ep, case.precision, case.kv, case.seats) == (4, 4, "fp8", "fp8", 256)
-    assert (case.clients, case.rounds, case.cold) == (1000.0, 1.0, True)
+    assert (case.clients, case.rounds, case.cold, case.at_once) == (1000.0, 1.0, True, True)
+    assert not case.chat  # 1,024 tokens an answer are set, not drawn from chats
+
+
+def test_what_a_reasoning_parser_hides_is_not_scored(tmp_path: Path) -> None:
+    command = "vllm serve Qwen/Qwen3-8B --reasoning-parser=qwen3 --speculative-config={'num_speculative_tokens':2}"
+    row = {**CLOSED, "model": "Qwen/Qwen3-8B", "n_chips": 1, "tp": 1, "notes": f"cmd: {command}", "output_tok_s": 900.0}
+    case = case_of("a", row)
+    assert (set(case.measured), case.partly, case.drafts) == ({"ttft", "output_rate"}, True, 2)
+    found = score("serving", [write(tmp_path, row)])
+    assert set(found.rows["metric"]) == {"ttft", "output_rate"}
+    assert any("reasoning parser" in note for note in found.notes)
+
+
+def test_a_low_peak_of_requests_is_a_run_at_a_limited_rate() -> None:
+    title = "GPUStack performance lab"
+    low = case_of("a", {**CLOSED, "source_title": title, "concurrency_or_rate": "peak concurrent 12.0"})
+    assert (low.by_second, low.at_once, low.cold) == (True, False, False)
+    assert low.clients + 2.7 * low.clients**0.5 == pytest.approx(12.0)  # the highest of a few hundred Poisson counts
+
+
+def test_benchmarks_scripts_set_what_rows_do_not() -> None:
+    row = {**CLOSED, "chip": "b200_sxm", "model": "deepseek-ai/DeepSeek-R1", "n_chips": 8, "tp": 8, "ep": 1, "dp": 1}
+    polled = case_of("a", {**row, "framework": "sglang"})
+    assert (polled.launch.every, polled.kv) == (30, "fp8")
+    drafted = case_of("b", {**row, "version": "1.2.0rc6.post3"})
+    plain = case_of("c", {**row, "version": "1.2.0rc6.post2"})
+    assert (drafted.drafts, plain.drafts) == (3, 0)
+
+
+@pytest.mark.parametrize(("metric", "bar"), BARS.items())
+def test_published_runs_are_met_without_their_chip_and_model(metric: str, bar: float) -> None:
+    # as measured on the public rows when the parameters were fitted
+    found = published()
+    for metrics in (found["metrics"], found["without_model"]):
+        assert metrics[metric]["median_abs_pct"] < bar
+        assert 70.0 < metrics[metric]["coverage_80_pct"] < 90.0
 
 
 def test_degrees_that_do_not_multiply_are_mended() -> None:

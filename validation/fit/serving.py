@@ -23,7 +23,7 @@ from scipy.optimize import least_squares
 
 from suanli.estimates import Z80
 from suanli.files import write_json
-from suanli.scoring._serving_predict import METRICS, Prepared, kind_of, predict, prepare, widening
+from suanli.scoring._serving_predict import METRICS, Prepared, kinds_of, predict, prepare, widening
 from suanli.scoring._serving_rows import Case, chip_group, model_group, read_cases
 
 Array = NDArray[np.float64]
@@ -59,6 +59,7 @@ START: Mapping[str, float] = {
     "short": np.log(8.0),
     "accept": np.log(0.7),
     "offline": 0.0,
+    "tuned": 0.0,
     "bounded": 0.0,
     "queue": 0.0,
 }
@@ -99,6 +100,7 @@ BY_FRAMEWORK = (
     "interference",
     "client",
     "offline",
+    "tuned",
     "bounded",
     "queue",
 )
@@ -108,6 +110,9 @@ WIDE_SHIFT = 0.4  # the same for habits that frameworks choose freely
 FREE = ("host", "front", "first", "arrive", "cohort", "varied", "group", "wait", "client", "queue")
 STEP = 2e-3  # of the slopes
 FEW = 25  # configurations below which leaving a group out moves the fit too little for more than one step
+REPEATS = 16  # rows of one configuration beyond which their mean gains no more
+POWER = 0.25  # weight of a configuration by its rows: their scatter is part of the error only
+MANY = 12  # runs from which a kind has a spread of its own
 SOFT = 0.15  # log error below which the loss is quadratic
 
 
@@ -182,7 +187,8 @@ def distinct(cases: Sequence[Case]) -> list[Case]:
         for m in members:
             for name, value in m.measured.items():
                 logs.setdefault(name, []).append(float(np.log(value)))
-        out.append(replace(members[0], measured={k: float(np.exp(np.mean(v))) for k, v in logs.items()}))
+        means = {k: float(np.exp(np.mean(v))) for k, v in logs.items()}
+        out.append(replace(members[0], measured=means, repeats=len(members)))
     return out
 
 
@@ -193,7 +199,7 @@ def targets(ready: Prepared) -> tuple[dict[str, Array], dict[str, Array]]:
     for i, c in enumerate(ready.cases):
         for m, value in c.measured.items():
             logs[m][i] = np.log(value)
-    weight = np.array([_weight(c) for c in ready.cases])
+    weight = np.array([_weight(c) * min(c.repeats, REPEATS) ** POWER for c in ready.cases])
     return logs, {"ttft": 0.85 * weight, "tpot": 1.0 * weight, "output_rate": 1.0 * weight}
 
 
@@ -295,18 +301,20 @@ def groups_of(moves: NDArray[np.bool_]) -> list[list[int]]:
 def spreads(ready: Prepared, predictions: Mapping[str, Array], sets: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the log-standard deviation by metric, and by metric and kind of run, whose central 80 % holds 80 %.
 
-    ``sets`` are the parameter sets that judged the cases; what widens a case's interval is divided out first.
+    ``sets`` are the parameter sets that judged the cases; what widens a case's interval is divided out first. A kind
+    of fewer than MANY runs has none of its own.
     """
     logs, _ = targets(ready)
-    kinds = np.array([kind_of(c) for c in ready.cases])
+    kinds = [kinds_of(c) for c in ready.cases]
     factor = np.array([widening(c, s) for c, s in zip(ready.cases, sets, strict=True)])
     out = {}
     for m in METRICS:
         size = np.abs(np.log(predictions[m]) - logs[m]) / factor
-        for name, mine in (("", np.ones(kinds.size, dtype=bool)), *((f"/{k}", kinds == k) for k in sorted(set(kinds)))):
+        for name in ("", *sorted({k for each in kinds for k in each})):
+            mine = np.array([not name or name in each for each in kinds])
             found = size[mine & np.isfinite(size)]
-            if found.size >= 10:
-                out[f"{m}{name}"] = float(np.quantile(found, 0.8)) / Z80
+            if found.size >= (1 if not name else MANY):
+                out[f"{m}/{name}" if name else m] = float(np.quantile(found, 0.8)) / Z80
     return out
 
 
@@ -370,7 +378,7 @@ def summary(ready: Prepared, predictions: Mapping[str, Array], title: str) -> No
     modes = np.array([c.mode for c in ready.cases])
     text = []
     for m in METRICS:
-        for mode in ("closed", "rate", "offline", "server", "interactive", "disagg"):
+        for mode in ("closed", "rate", "full", "offline", "server", "interactive", "disagg"):
             error = np.exp(np.log(predictions[m]) - logs[m])[modes == mode] - 1.0
             error = error[np.isfinite(error)]
             if error.size:

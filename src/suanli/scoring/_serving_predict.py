@@ -171,7 +171,7 @@ def predict(ready: Prepared, parameters: Mapping[str, Any]) -> Mapping[str, Arra
     for names, rule in (
         (("closed", "rate"), _closed),
         (("burst",), _burst),
-        (("offline",), _offline),
+        (("offline", "full"), _offline),
         (("server", "interactive"), _bounded),
         (("disagg",), _disaggregated),
     ):
@@ -215,11 +215,14 @@ def _closed(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp]) 
         "gate": Gate(every=np.array([c.launch.every for c in cases]), up_to=np.array([c.launch.up_to for c in cases])),
     }
     state = closed_loop(lanes, habits, clients=clients, **load)
-    if np.isfinite(rate).any():
-        for _ in range(6):  # an open loop has as many clients as its rate keeps busy (Little's law)
-            latency = state.ttft_s + state.tpot_s * answer
-            clients = np.where(np.isfinite(rate), np.maximum(rate * latency, 1.0), clients)
-            state = closed_loop(lanes, habits, clients=clients, **load)
+    given, paced = clients, np.isfinite(rate)
+    seen = np.array([c.by_second for c in cases])
+    for _ in range(6 if np.any(paced | seen) else 0):
+        latency = state.ttft_s + state.tpot_s * answer
+        # An open loop has as many clients as its rate keeps busy (Little's law); a second also sees those it brought.
+        clients = np.where(paced, np.maximum(rate * latency, 1.0), clients)
+        clients = np.where(seen, np.maximum(given * latency / (latency + 1.0), 1.0), clients)
+        state = closed_loop(lanes, habits, clients=clients, **load)
     served = np.where(np.isfinite(rate), np.fmin(rate, state.requests_per_s), state.requests_per_s)
     owners = ready.owner[rows]
     return {
@@ -264,7 +267,8 @@ def _offline(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.intp])
     lanes, habits, prompt, answer, n = _pick(ready, tune, rows)
     _, curve = load_curve(lanes, habits, prompt=prompt, answer=answer, loads=8)
     rate = np.nanmax(np.nan_to_num(curve.requests_per_s, nan=-1.0), axis=1) * n * answer
-    rate = np.where(rate > 0, rate * tune["offline"][rows], np.nan)
+    tuned = np.array([ready.cases[o].mode == "offline" for o in ready.owner[rows]])
+    rate = np.where(rate > 0, rate * np.where(tuned, tune["tuned"][rows], tune["offline"][rows]), np.nan)
     best = _best(ready, rows, rate)
     return {"output_rate": (ready.owner[rows][best], rate[best])}
 
@@ -314,13 +318,15 @@ def _disaggregated(ready: Prepared, tune: Mapping[str, Array], rows: NDArray[np.
     }
 
 
-def kind_of(case: Case) -> str:
-    """Return the kind of run whose spread a case's interval takes: load, cold, slo, queue or disagg."""
-    if case.mode in ("server", "interactive"):
-        return "slo"
-    if case.mode in ("offline", "disagg"):
-        return "queue" if case.mode == "offline" else "disagg"
-    return "cold" if case.cold else "load"
+def kinds_of(case: Case) -> tuple[str, ...]:
+    """Return the kinds of run whose spread a case's interval may take, the narrowest first.
+
+    A kind is how the run is loaded, then with its framework, then with whether its model has experts or lengths alike.
+    """
+    load = "burst" if case.at_once else case.mode
+    within = f"{load}/{case.framework}"
+    detail = ("alike" if case.alike else "varied") if load == "closed" else ("moe" if case.model.experts else "dense")
+    return f"{within}/{detail}", within, load
 
 
 def widening(case: Case, parameters: Mapping[str, Any]) -> float:
@@ -337,8 +343,12 @@ def sigmas(case: Case, name: str, stored: Mapping[str, Any]) -> Mapping[str, flo
     """Return log-standard deviations by metric under the set ``name``: the spread of left-out runs, widened."""
     scheme = "model" if name.startswith("model:") else "chip"
     used = stored["final"] if name == "final" else stored["left_out"][name]
-    factor, table, kind = widening(case, used), stored["spread"][scheme], kind_of(case)
-    return {m: factor * float(table.get(f"{m}/{kind}", table[m])) for m in METRICS}
+    factor, table = widening(case, used), stored["spread"][scheme]
+    out = {}
+    for m in METRICS:
+        known = [key for kind in kinds_of(case) if (key := f"{m}/{kind}") in table]
+        out[m] = factor * float(table[known[0] if known else m])
+    return out
 
 
 def roofline(case: Case) -> Mapping[str, float | None]:

@@ -29,12 +29,14 @@ _RATE = re.compile(r"section: rate (\d+(?:\.\d+)?)\b")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One run to predict; ``mode`` is closed, rate, offline, server, interactive or disagg.
+    """One run to predict.
 
-    ``layout`` is None where the row does not tell (the best is searched). ``known`` says that its precision is
-    recorded. ``clients`` are of all chips; ``at_once``: they all come together and no more do; ``chat``: lengths vary
-    as in chats; ``launch``: how the benchmark starts its server; ``drafts``: tokens drafted a step. ``measured`` maps
-    metric names to SI values.
+    ``mode`` is closed, rate, full (its queue never empties), offline, server, interactive or disagg. ``layout`` is None
+    where the row does not tell (the best is searched). ``known`` says that its precision is recorded. ``clients`` are
+    of all chips; ``by_second``: they are those seen within a second; ``at_once``: they all come together and no more
+    do; ``chat``: lengths vary as in chats. ``launch``: how the benchmark starts its server; ``drafts``: tokens drafted
+    a step. ``measured`` maps metric names to SI values; ``partly``: its TPOT is not measured, since a reasoning parser
+    shows the client only part of an answer; ``repeats``: rows that stand for it.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Case:
     alike: bool
     cold: bool
     at_once: bool
+    by_second: bool
     chat: bool
     rate: float | None
     speculative: bool
@@ -67,6 +70,8 @@ class Case:
     launch: Launch
     seats: int | None
     measured: Mapping[str, float]
+    partly: bool = False
+    repeats: int = 1
 
 
 def read_cases(files: Sequence[Path]) -> tuple[int, list[Case], list[tuple[str, str]]]:
@@ -82,16 +87,10 @@ def read_cases(files: Sequence[Path]) -> tuple[int, list[Case], list[tuple[str, 
                 skipped.append((row_id, f"quality_flag {row['quality_flag']}"))
                 continue
             try:
-                case = case_of(row_id, row)
-                cases.append(case)
-                if case.measured.keys() != _measured(row).keys():
-                    skipped.append((row_id, _PART))
+                cases.append(case_of(row_id, row))
             except (SuanliError, _Unscorable) as error:
                 skipped.append((row_id, str(error)))
     return n, cases, skipped
-
-
-_PART = "tpot: with a reasoning parser the client times only the visible part of an answer"
 
 
 class _Unscorable(Exception):  # noqa: N818 - a reason, carried to the list of skipped rows
@@ -117,8 +116,7 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
     model = catalog.model(found.id)
     title, notes = str(row.get("source_title") or ""), str(row.get("notes") or "")
     command = notes.partition("cmd:")[2]
-    if "--reasoning-parser" in command:
-        measured.pop("tpot", None)
+    partly = "--reasoning-parser" in command
     nominal = (float(row["isl"]), float(row["osl"])) if row.get("isl") and row.get("osl") else None
     way = protocol(title, nominal)
     mode, clients, rate, rounds = _load(row, way, notes)
@@ -128,15 +126,10 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
     prefill, decode = _pools(row) if mode == "disagg" else (None, None)
     layout = _layout(row, n_chips, model, command, mode)
     framework, version = framework_of(str(row["framework"] or "")), str(row.get("version") or "")
-    facts: dict[str, str | float] = {
-        "framework": framework,
-        "family": chip.family,
-        "model": model.id,
-        "precision": precision,
-    }
-    facts |= {"version": version, "isl": nominal[0] if nominal else 0.0, "osl": nominal[1] if nominal else 0.0}
-    degrees = {"tp": layout.tp, "dp": layout.dp} if layout else {"tp": n_chips, "dp": 1}
-    started = launch(way.scripts, {**facts, "clients": clients, **degrees}) if mode != "disagg" else Launch()
+    started = Launch()
+    if mode != "disagg":
+        facts = {"framework": framework, "family": chip.family, "model": model.id, "precision": precision}
+        started = launch(way.scripts, {**facts, "version": version, **_sizes(nominal, clients, layout, n_chips)})
     drafts = _DRAFTS.search(command)
     at_once = mode == "closed" and rounds == 1.0
     return Case(
@@ -163,14 +156,25 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
         alike=way.alike,
         cold=way.cold and at_once,
         at_once=at_once,
+        by_second=mode == "closed" and rounds == _LONG,
         chat=at_once and not (nominal and (int(nominal[1]) in _ROUND)),
         rate=rate,
         speculative="speculative" in command or started.drafts > 0,
         drafts=int(drafts[1]) if drafts else started.drafts,
         launch=started,
         seats=_number_in(command, r"max-num-seqs|max-running-requests|max_batch_size") or started.seats,
-        measured=measured,
+        measured={m: v for m, v in measured.items() if not (partly and m == "tpot")},
+        partly=partly and "tpot" in measured,
     )
+
+
+def _sizes(
+    nominal: tuple[float, float] | None, clients: float, layout: Layout | None, n_chips: int
+) -> dict[str, float]:
+    """Return the numbers by which a benchmark's scripts choose: nominal lengths, clients, degrees of parallelism."""
+    isl, osl = nominal or (0.0, 0.0)
+    tp, dp = (layout.tp, layout.dp) if layout else (n_chips, 1)
+    return {"isl": isl, "osl": osl, "clients": clients, "tp": tp, "dp": dp}
 
 
 def _measured(row: Mapping[str, Any]) -> dict[str, float]:
@@ -205,18 +209,19 @@ def _load(row: Mapping[str, Any], way: Protocol, notes: str) -> tuple[str, float
         peak = float(found[1])
         return ("closed", peak, None, way.rounds) if peak >= _FULL else ("closed", _mean_of_peak(peak), None, _LONG)
     if "inf" in text or "max load" in text:
-        return "offline", 0.0, None, way.rounds
+        return "full", 0.0, None, way.rounds
     if "at once" in text:
         return "closed", 1000.0, None, way.rounds
     raise _Unscorable("no concurrency, rate or scenario")
 
 
 def _mean_of_peak(peak: float) -> float:
-    """Return the mean number of requests under way whose highest count in a run of about 1,000 is ``peak``.
+    """Return the mean number of requests seen in a second where the highest such count of a run is ``peak``.
 
-    Of a Poisson count with mean m, the highest of a thousand lies 3.3 deviations above: m + 3.3 sqrt(m) = peak.
+    The client counts every request that is under way at some time of a second. Of a few hundred independent Poisson
+    counts with mean m, the highest lies 2.7 deviations above: m + 2.7 sqrt(m) = peak.
     """
-    root = (math.sqrt(3.3**2 + 4.0 * peak) - 3.3) / 2.0
+    root = (math.sqrt(2.7**2 + 4.0 * peak) - 2.7) / 2.0
     return max(1.0, root**2)
 
 

@@ -50,7 +50,7 @@ def score(files: Sequence[Path]) -> Scored:
         groups=GROUPS,
         fitted={"left_out": left, "final": len(by_chip) - left},
         baseline_name="roofline without queue",
-        notes=_notes(),
+        notes=_notes(ready.cases),
         extra={
             "without_model": _metrics(other.filter(pl.col("kind") == "aggregated")),
             "disaggregated": {
@@ -61,10 +61,16 @@ def score(files: Sequence[Path]) -> Scored:
     )
 
 
-def _notes() -> list[str]:
+def _notes(cases: Sequence[Case]) -> list[str]:
+    partly = sum(c.partly for c in cases)
     return [
         "a row is judged by parameters fitted without its chip; without_model repeats the rows without their model",
         "disaggregated rows are not in the metrics; they stand under 'disaggregated'",
+        *(
+            [f"the tpot of {partly} rows is not scored: a reasoning parser shows the client only part"]
+            if partly
+            else []
+        ),
     ]
 
 

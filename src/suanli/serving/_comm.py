@@ -24,11 +24,31 @@ def _time(chip: Chip, kind: str, size: Array, n_chips: int) -> Array:
     return collective_time(network_of(chip, n_chips, node), kind, size, n_chips, library="kernel")
 
 
+def _exchange(model: Model, chip: Chip, tokens: Array, ep: int) -> Array:
+    """Return the time of one layer's exchange with the experts, there and back, in the better of its two styles."""
+    from suanli.fabric import expert_exchange_time, network_of
+
+    assert model.experts is not None
+    network = network_of(chip, ep, max(_SERVER, domain(chip)))
+    hidden, top_k = model.hidden, model.experts.top_k
+
+    def both(style: str) -> Array:
+        ways = ("dispatch", "combine")
+        times = [
+            expert_exchange_time(network, way, tokens=tokens, hidden=hidden, top_k=top_k, ep=ep, style=style)
+            for way in ways
+        ]
+        return times[0] + times[1]
+
+    out: Array = np.minimum(both("normal"), both("low_latency"))
+    return out
+
+
 def collective_seconds(model: Model, chip: Chip, layout: Layout) -> Array:
     """Return the time of a step's collectives at each grid point (s), tokens counted a rank.
 
-    Two all-reduces a layer over ``tp``; experts that span several attention ranks gather the ranks' tokens before and
-    scatter the sums after; each border between stages is one message.
+    Two all-reduces a layer over ``tp``; experts that span several attention ranks take the ranks' tokens and give the
+    sums back; each border between stages is one message.
     """
     if layout.chips == 1:
         return np.zeros(GRID.size)
@@ -42,10 +62,12 @@ def collective_seconds(model: Model, chip: Chip, layout: Layout) -> Array:
         assert model.experts is not None
         moe_layers = max(0, model.n_layers - model.experts.first_layer)
         stage = layout.tp * layout.dp
-        # A token goes to at most top_k ranks: all-to-all moves that many copies, a gather all of them.
-        copies = min(model.experts.top_k, layout.dp)
-        sent = _time(chip, "all_to_all", one * copies / layout.tp, stage)
-        total += 2.0 * moe_layers * sent
+        if layout.ep == stage:
+            total += moe_layers * _exchange(model, chip, np.maximum(GRID / layout.tp, 1.0), stage)
+        else:
+            # Ranks that share experts' widths gather each other's tokens: at most top_k ranks need a token.
+            copies = min(model.experts.top_k, layout.dp)
+            total += 2.0 * moe_layers * _time(chip, "all_to_all", one * copies / layout.tp, stage)
     if layout.pp > 1:
         total += (layout.pp - 1) * _time(chip, "p2p", one / layout.tp, 2)
     return total

@@ -33,7 +33,9 @@ _PROBES = (
     ("prefill", 1, 1024, 1024),
     ("prefill", 1, 8192, 8192),
 )
-_AT_BEST, _AT_MOST = 0.8, 1.5  # of the roofline
+_AT_BEST = 0.8  # of the roofline
+_AT_MOST = (1.6, 2.5)  # of the roofline: where it is bound by memory, where by products
+_OWN = ("elementwise", "scan")  # kinds whose laws hold as they are: kernels of scans stay far from the roofline
 _LAUNCH_S = 6e-6  # a kernel of a captured graph: start-up and tail
 _MOE_KERNELS = 4.0  # routing, gathering, two grouped products
 _RATES = {  # the chip's rate that each of the silicon's formats multiplies at, where its name is not the format's
@@ -167,17 +169,24 @@ def times(chip: Chip, profiles: Sequence[Profile]) -> Times:
 def bounded(chip: Chip, ops: Ops, seconds: Array) -> Array:
     """Return ``seconds`` of operators held between what the chip can do at best and what serving kernels need at most.
 
-    At best: 0.8 of the roofline, since caches hold part of what workloads count as read. At most: 1.5 times the
-    roofline and a launch inside a captured graph. The silicon's laws are exact where they were measured; carried over
-    to a family or format without measurements, they must not say more than that.
+    At best: 0.8 of the roofline, since caches hold part of what workloads count as read. At most: 1.6 times the
+    roofline where memory binds it, 2.5 times where products do, and a launch inside a captured graph. The silicon's
+    laws are exact where they were measured; carried over to a family or format without measurements, they must not say
+    more than that. Scans and element-wise kernels, which lie far from the roofline everywhere, are as the silicon says.
     """
     from suanli.workloads import KINDS
 
     wide = chip.peak.get("bf16") or chip.peak.get("fp16") or max(chip.peak.values())
     peak = np.array([chip.peak.get(_RATES.get(d, d)) or wide for d in ops.dtype])
-    roof = ops.count * np.maximum(ops.bytes / (chip.memory_bandwidth or np.inf), ops.flop / peak)
+    read, product = ops.count * ops.bytes / (chip.memory_bandwidth or np.inf), ops.count * ops.flop / peak
+    roof = np.maximum(read, product)
     launch = ops.count * _LAUNCH_S * np.where(ops.kind == KINDS.index("moe"), _MOE_KERNELS, 1.0)
-    return np.clip(seconds, _AT_BEST * roof, _AT_MOST * roof + launch)
+    most = np.where(
+        np.isin(ops.kind, [KINDS.index(k) for k in _OWN]),
+        np.inf,
+        np.where(product > read, _AT_MOST[1], _AT_MOST[0]) * roof + launch,
+    )
+    return np.clip(seconds, _AT_BEST * roof, most)
 
 
 def _attention_law(probe: Array, grid: Array) -> Times:

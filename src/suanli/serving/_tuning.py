@@ -46,7 +46,8 @@ NAMES: Mapping[str, str] = {
     "client": "s a token that one client process and the front end take together",
     "short": "mean length of answers in chats over their harmonic mean",
     "accept": "probability that the next drafted token is accepted",
-    "offline": "factor on the rate of MLPerf's and maximum-load runs with a full queue",
+    "offline": "factor on the rate of maximum-load runs with a full queue",
+    "tuned": "the same for MLPerf, whose submissions are tuned",
     "bounded": "factor on the rate of MLPerf runs within latency limits",
     "queue": "factor on the TTFT of MLPerf runs within latency limits",
 }
@@ -163,7 +164,8 @@ def sigma(metric: str, deployment: Deployment, *, scheme: str = "chip") -> float
 
     stored = fitted("serving")
     table = stored["spread"][scheme]
-    base = float(table.get(f"{metric}/slo", table[metric]))
+    kinds = (f"{metric}/server/{deployment.scheduler.name}", f"{metric}/server", metric)
+    base = float(next(table[k] for k in kinds if k in table))
     final = stored["final"]
     if deployment.chip.family not in final["family"]:
         base *= _UNSEEN
