@@ -127,7 +127,8 @@ def law_for(
     """Return the law of operator ``op`` in format ``dtype`` on ``chip``; ``shifts`` names further ones that apply.
 
     Efficiencies of the chip's own family apply where measured, else a share of those it resembles, else pooled ones;
-    the interval widens at each step. Raises InputError for an operator that the parameters do not know.
+    the interval widens at each step. Without a ``kernel`` the mean of the measured ones holds. Raises InputError for an
+    operator that the parameters do not know.
     """
     stored = (final() if parameters is None else parameters).get(op)
     if stored is None:
@@ -138,9 +139,27 @@ def law_for(
         # Efficiencies were measured on accelerators and tell nothing here: a calibrated processor's figures are
         # effective ones, which nothing slows further, and a core computes and waits for memory by turns.
         return Law(_PLAIN, 1.0, spread)
-    weights = shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel) | dict.fromkeys(shifts, 1.0)
+    weights = _usual(stored, chip, op, form, kv_dtype) if kernel is None else {}
+    weights = weights or shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel)
+    weights |= dict.fromkeys(shifts, 1.0)
     found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
     return Law(stored.pooled, stored.sharpness, spread).shifted(found)
+
+
+def _usual(stored: Stored, chip: Chip, op: str, form: str, kv_dtype: str | None) -> dict[str, float]:
+    """Return the mean shifts of the kernels measured in ``form`` on the chip's family, else of those anywhere.
+
+    What is pooled over software is where the fit starts from, not what software does on the whole.
+    """
+    family = unit_of(chip).family
+    kernels = [k.removesuffix(f":{form}") for k in stored.kernels if k.endswith(f":{form}")]
+    own = [k for k in kernels if any(stored.chips.get(c) == family for c in stored.kernels[f"{k}:{form}"])]
+    chosen = own or kernels
+    total: dict[str, float] = {}
+    for kernel in chosen:
+        for name, weight in shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel).items():
+            total[name] = total.get(name, 0.0) + weight / len(chosen)
+    return total
 
 
 def stand_in(measured: Collection[str], dtype: str) -> str:
