@@ -126,10 +126,9 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
     prefill, decode = _pools(row) if mode == "disagg" else (None, None)
     layout = _layout(row, n_chips, model, command, mode)
     framework, version = framework_of(str(row["framework"] or "")), str(row.get("version") or "")
-    started = Launch()
-    if mode != "disagg":
-        facts = {"framework": framework, "family": chip.family, "model": model.id, "precision": precision}
-        started = launch(way.scripts, {**facts, "version": version, **_sizes(nominal, clients, layout, n_chips)})
+    facts = {"framework": framework, "family": chip.family, "model": model.id, "precision": precision}
+    sizes = _sizes(nominal, clients, layout, n_chips)
+    started = launch(way.scripts, {**facts, "version": version, **sizes}) if mode != "disagg" else Launch()
     drafts = _DRAFTS.search(command)
     at_once = mode == "closed" and rounds == 1.0
     return Case(

@@ -11,6 +11,8 @@ which reads the weights for ever fewer sequences: that, not the full batch, is m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,11 +65,7 @@ def all_at_once(
     )
     pace = np.minimum(state.requests_per_s / lanes.ranks, 1.0 / np.maximum(answer * client_s * lanes.ranks, 1e-12))
     after = np.maximum(answer - 1.0, 1.0) / lanes.accepted
-    # the batch falls as the exponential of the steps; between the points of its logarithm the step is straight
-    at = (np.arange(_POINTS) + 0.5) / _POINTS
-    fall = np.log(np.maximum(running, 1.0))
-    drained = np.mean([step(np.exp(x * fall)) for x in at], axis=0) * np.maximum(fall, 1.0)
-    drain = after * np.where(chat, drained, step(running))
+    drain = after * np.where(chat, _drained(step, running), step(running))
     total = fill + queued / pace + drain
     turn = np.where(chat, short, 1.0) / np.maximum(answer, 1.0)
     plain = step(np.where(chat, _ALONG, 1.0) * running) / lanes.accepted
@@ -87,6 +85,14 @@ def all_at_once(
         prefill_s=nan * state.prefill_s,
         prefill_share=nan * fill / total,
     )
+
+
+def _drained(step: Callable[[Array], Array], running: Array) -> Array:
+    """Return the time, a step of the mean answer, in which a batch falls as the exponential of the steps, to one."""
+    at = (np.arange(_POINTS) + 0.5) / _POINTS
+    fall = np.log(np.maximum(running, 1.0))
+    out: Array = np.mean([step(np.exp(x * fall)) for x in at], axis=0) * np.maximum(fall, 1.0)
+    return out
 
 
 def _filling(lanes: Lanes, running: Array, prompt: Array, step: Array) -> tuple[Array, Array]:

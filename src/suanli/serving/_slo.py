@@ -64,12 +64,10 @@ def load_curve(
     return clients.reshape(shape), Steady(**{k: getattr(steady, k).reshape(shape) for k in Steady.__slots__})
 
 
-def most_within(curve: Steady, *, ttft: Array, tpot: Array, knee: float = 1.0) -> tuple[Array, Steady]:
+def most_within(curve: Steady, *, ttft: Array, tpot: Array) -> tuple[Array, Steady]:
     """Return (position, state) of the greatest load whose TTFT and TPOT meet the limits (n), NaN where none does.
 
-    Between the last load that meets them and the next, the state is interpolated to where a limit binds. ``knee``
-    below 1 takes the least load that reaches this share of that greatest rate instead: beyond it latency grows and
-    rate hardly.
+    Between the last load that meets them and the next, the state is interpolated to where a limit binds.
     """
     over = np.fmax(curve.ttft_s / ttft[:, None], curve.tpot_s / tpot[:, None])
     over = np.where(np.isfinite(over), over, np.inf)
@@ -84,19 +82,11 @@ def most_within(curve: Steady, *, ttft: Array, tpot: Array, knee: float = 1.0) -
         part = np.where(b > a, np.clip((1.0 - a) / (b - a), 0.0, 1.0), 0.0)
     none = first == 0
 
-    def between(values: Array) -> Array:  # follows low, high and part as they stand
+    def between(values: Array) -> Array:
         left, right = values[rows, low], values[rows, high]
         out = np.where(part > 0, left + part * (right - left), left)
         return np.where(none, np.nan, out)
 
-    if knee < 1.0:
-        wanted = knee * between(curve.requests_per_s)
-        enough = curve.requests_per_s >= wanted[:, None]
-        high = np.where(none, 0, enough.argmax(axis=1))
-        low = np.clip(high - 1, 0, None)
-        left, right = curve.requests_per_s[rows, low], curve.requests_per_s[rows, high]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            part = np.where(right > left, np.clip((wanted - left) / (right - left), 0.0, 1.0), 0.0)
     state = Steady(**{k: between(getattr(curve, k)) for k in Steady.__slots__})
     position: Array = np.where(none, np.nan, low + part)
     return position, state
