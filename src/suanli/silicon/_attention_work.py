@@ -50,7 +50,7 @@ def attention_work(
     warm: bool = True,
 ) -> Work:
     """Return the ideal work of attention of these shapes; not ``warm``: keys and values come from memory."""
-    grid = grid_of("processor" if unit_of(chip).kind == "cpu" else kernel)
+    grid = grid_of("processor" if unit_of(chip).kind == "cpu" else kernel or "usual")
     pairs = attended(q_len, kv_len, window, causal=phase != "encoder")
     seen = window if grid.windows or phase == "decode" else np.zeros_like(window)
     computed = pairs if seen is window else attended(q_len, kv_len, seen, causal=phase != "encoder")
