@@ -37,6 +37,10 @@ def test_shipped_cases_read_and_every_figure_has_a_known_source(name: str) -> No
     assert all(figure.source in known for _, figure in stated)
 
 
+def test_a_shipped_case_is_found_without_its_year() -> None:
+    assert fleet.load_case("bytedance").name == "bytedance-2025"
+
+
 def test_bytedance_states_the_reported_figures_and_their_denials() -> None:
     spec = fleet.load_case("bytedance-2025").spec
     china, abroad = (next(p for p in spec.pots if p.id == name) for name in ("china", "abroad"))

@@ -55,20 +55,18 @@ def new_case(folder: Path, like: str = FIRST) -> Path:
 
     Raises UnknownNameError for no such case, InputError where the folder holds something or can't be written.
     """
-    shipped = example_folders()
-    if like not in shipped:
-        raise _no_case(like, shipped)
+    source = _shipped(like)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is there already; name a new folder")
     try:
-        shutil.copytree(shipped[like], folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
     return folder
 
 
 def load_case(path_or_name: str | Path) -> Case:
-    """Return the case in a folder, or the shipped one of that name.
+    """Return the case in a folder, or the shipped one of that name (its year may be left out).
 
     Raises UnknownNameError for a name that is neither, InputError (file:line: field: problem) for bad content.
     """
@@ -76,12 +74,9 @@ def load_case(path_or_name: str | Path) -> Case:
     if folder.is_file():
         folder = folder.parent
     if not folder.is_dir():
-        shipped = example_folders()
-        if str(path_or_name) not in shipped:
-            if len(folder.parts) > 1:
-                raise InputError(f"{path_or_name}: no such case folder")
-            raise _no_case(str(path_or_name), shipped)
-        folder = shipped[str(path_or_name)]
+        if len(folder.parts) > 1:
+            raise InputError(f"{path_or_name}: no such case folder")
+        folder = _shipped(str(path_or_name))
     if not (folder / "case.yaml").is_file():
         raise InputError(f"{folder}: holds no case.yaml, so it is no case folder")
     trees, data = _parts(folder)
@@ -94,10 +89,16 @@ def load_case(path_or_name: str | Path) -> Case:
     return case
 
 
-def _no_case(name: str, shipped: Mapping[str, Path]) -> InputError:
-    close = nearest(name, shipped)
-    hint = f"did you mean '{close}'?" if close else f"shipped: {', '.join(shipped)}"
-    return InputError(f"no case folder '{name}'; {hint}")
+def _shipped(name: str) -> Path:
+    """Return the shipped case ``name``, also where its year is left out and only one has that name."""
+    shipped = example_folders()
+    undated = [one for one in shipped if one.rpartition("-")[0] == name and one.rpartition("-")[2].isdigit()]
+    found = name if name in shipped else (undated[0] if len(undated) == 1 else None)
+    if found is None:
+        close = nearest(name, shipped)
+        hint = f"did you mean '{close}'?" if close else f"shipped: {', '.join(shipped)}"
+        raise InputError(f"no case folder '{name}'; {hint}")
+    return shipped[found]
 
 
 def _parts(folder: Path) -> tuple[dict[str, tuple[Path, Any]], dict[str, Any]]:
