@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -105,8 +105,8 @@ def distinct(rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.intp]]:
     return few, index
 
 
-def regret(rows: Sequence[Row], frame: pl.DataFrame, *, least: int = 3) -> tuple[int, float, float] | None:
-    """Return (sweeps, mean regret, largest regret) in per cent of picking the strategy that is predicted fastest.
+def regret(rows: Sequence[Row], frame: pl.DataFrame, *, least: int = 3) -> dict[str, float] | None:
+    """Return sweeps, mean_pct, median_pct and max_pct: what picking the strategy that is predicted fastest loses.
 
     A sweep is ``least`` or more layouts of one model, chip, number of chips, batch and sequence from one source; its
     regret is what the picked layout's measured time a token exceeds the best measured one by. None without a sweep.
@@ -133,4 +133,19 @@ def regret(rows: Sequence[Row], frame: pl.DataFrame, *, least: int = 3) -> tuple
             index = np.array(members)
             picked = index[np.argmin(predicted[index])]
             lost.append(100.0 * (measured[picked] / measured[index].min() - 1.0))
-    return (len(lost), float(np.mean(lost)), float(np.max(lost))) if lost else None
+    if not lost:
+        return None
+    return {
+        "sweeps": len(lost),
+        "mean_pct": float(np.mean(lost)),
+        "median_pct": float(np.median(lost)),
+        "max_pct": float(np.max(lost)),
+    }
+
+
+def told(lost: Mapping[str, float]) -> str:
+    """Return the note that tells a regret."""
+    return (
+        f"regret of the layout picked in {lost['sweeps']:.0f} sweeps: mean {lost['mean_pct']:.1f} %, "
+        f"median {lost['median_pct']:.1f} %, largest {lost['max_pct']:.1f} %"
+    )

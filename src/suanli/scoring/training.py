@@ -12,7 +12,7 @@ from suanli.errors import InputError
 from suanli.files import read_table
 from suanli.scoring._result import Scored, error_metrics
 from suanli.scoring._training_rows import Row, read_rows
-from suanli.scoring._training_score import BASELINE, regret, scored_frame
+from suanli.scoring._training_score import BASELINE, regret, scored_frame, told
 
 _NEEDED = ("chip", "n_chips", "n_layers", "hidden", "n_heads", "seq_len")
 
@@ -47,8 +47,8 @@ def score(files: Sequence[Path]) -> Scored:
         notes.append(f"rows whose configuration is complete: {complete.height}, mean error {mean:.1f} %")
     lost = regret(rows, frame)
     if lost is not None:
-        extra["regret"] = {"sweeps": lost[0], "mean_pct": lost[1], "max_pct": lost[2]}
-        notes.append(f"regret of the layout picked in {lost[0]} sweeps: mean {lost[1]:.1f} %, largest {lost[2]:.1f} %")
+        extra["regret"] = lost
+        notes.append(told(lost))
     return Scored(
         kind="training",
         n_rows=total,

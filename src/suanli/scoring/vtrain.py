@@ -14,7 +14,7 @@ from suanli import catalog
 from suanli.files import read_table
 from suanli.scoring._result import Scored, error_metrics
 from suanli.scoring._training_rows import Row
-from suanli.scoring._training_score import BASELINE, distinct, regret, scored_frame
+from suanli.scoring._training_score import BASELINE, distinct, regret, scored_frame, told
 from suanli.scoring._vtrain_rows import WHOLE_VTRAIN, read_vtrain
 
 
@@ -47,8 +47,8 @@ def score(files: Sequence[Path]) -> Scored:
         )
     lost = regret(rows, wide)
     if lost is not None:
-        extra["regret"] = {"sweeps": lost[0], "mean_pct": lost[1], "max_pct": lost[2]}
-        notes.append(f"regret of the layout picked in {lost[0]} sweeps: mean {lost[1]:.1f} %, largest {lost[2]:.1f} %")
+        extra["regret"] = lost
+        notes.append(told(lost))
     return Scored(
         kind="vtrain",
         n_rows=total,
