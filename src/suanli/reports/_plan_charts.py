@@ -8,12 +8,15 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from suanli.reports._theme import INK, MUTED, PALETTE
+from suanli.reports._theme import INK, MUTED, PALETTE, Spec
 
 DESK, PHONE = 880, 300
 """Widths of the plot area in pixels: a desk's column and a phone's."""
 
 NARROW = 400
+_TOP = ("$schema", "config", "data", "datasets")
+"""What a specification says once, for all of its panels."""
+
 Tables = Mapping[str, pl.DataFrame]
 
 
@@ -36,19 +39,37 @@ def coloured(field: str, values: Sequence[str], width: int) -> alt.Color:
     return alt.Color(f"{field}:N", title=None, legend=legend, scale=alt.Scale(domain=list(values), range=colours))
 
 
-def panels(chart: Any, data: pl.DataFrame, by: str, width: int, height: int | None, *, columns: int = 1) -> Any:
-    """Return ``chart`` once for each value of ``by``, side by side where the width allows."""
+def panels(chart: Any, data: pl.DataFrame, by: str, width: int, height: int | None, *, columns: int = 1) -> Spec:
+    """Return ``chart`` once for each value of ``by``, side by side where the width allows.
+
+    The chart becomes a specification once and each panel shares it: Altair would copy it whole for every panel.
+    """
     values = data[by].unique(maintain_order=True).to_list()
     columns = 1 if width < NARROW else min(columns, len(values))
     each = panel_width(width, columns)
     size = {"width": each} if height is None else {"width": each, "height": height}
+    top = chart.to_dict(validate=False)
+    body = {k: v for k, v in top.items() if k not in _TOP}
     drawn = [
-        chart.transform_filter(alt.FieldEqualPredicate(field=by, equal=v)).properties(
-            **size, title=alt.Title(wrapped(str(v), each // 7), fontSize=13, fontWeight="normal", color=MUTED)
-        )
+        {
+            **body,
+            **size,
+            "transform": [*body.get("transform", ()), {"filter": {"field": by, "equal": v}}],
+            "title": {"text": wrapped(str(v), each // 7), "fontSize": 13, "fontWeight": "normal", "color": MUTED},
+        }
         for v in values
     ]
-    return alt.concat(*drawn, columns=columns, spacing=18)
+    return {**{k: top[k] for k in _TOP if k in top}, "concat": drawn, "columns": columns, "spacing": 18}
+
+
+def beside(parts: Sequence[Spec], columns: int) -> Spec:
+    """Return specifications side by side in one, each with a y axis of its own."""
+    datasets = {name: rows for part in parts for name, rows in part.get("datasets", {}).items()}
+    drawn = [{k: v for k, v in part.items() if k not in {"$schema", "config", "datasets"}} for part in parts]
+    return {
+        "$schema": parts[0]["$schema"], "datasets": datasets, "concat": drawn, "columns": columns, "spacing": 18,
+        "resolve": {"scale": {"y": "independent"}},
+    }  # fmt: skip
 
 
 def panel_width(width: int, columns: int) -> int:

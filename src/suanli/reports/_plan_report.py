@@ -16,7 +16,7 @@ from suanli.reports import _html as html
 from suanli.reports import _plan_sections as sections
 from suanli.reports._charts import CHARTS, MADE, ChartOf, main_tables, plan_chart
 from suanli.reports._plan_charts import DESK, PHONE
-from suanli.reports._theme import save_chart
+from suanli.reports._theme import save_chart, titled
 
 Document = Mapping[str, Any]
 
@@ -40,7 +40,7 @@ def write_charts(folder: Path, suffixes: Sequence[str] = (".svg", ".png")) -> li
             continue
         for suffix in suffixes:
             path = folder / "charts" / f"{kind.id}{suffix}"
-            save_chart(chart.properties(title=kind.title), path)
+            save_chart(titled(chart, kind.title), path)
             out.append(path)
     return out
 

@@ -11,6 +11,7 @@ import polars as pl
 from suanli.quantities import show_money
 from suanli.reports._plan_charts import (
     NARROW,
+    beside,
     coloured,
     dated,
     in_chips,
@@ -106,7 +107,7 @@ def fan(frame: pl.DataFrame, width: int) -> Any:
         )
 
     parts = [one(rows) for _, rows in data.group_by("what", maintain_order=True)]
-    return alt.concat(*parts, columns=1 if width < NARROW else 2, spacing=18).resolve_scale(y="independent")
+    return beside(parts, 1 if width < NARROW else 2)
 
 
 def scenarios(frame: pl.DataFrame, width: int) -> Any:
