@@ -69,7 +69,8 @@ def serve(
 ) -> pl.DataFrame:
     """Return the best layout of a service on a chip within its limits, a row: rates per chip, latencies, interval.
 
-    ``options`` is as ``serving.capacity_table`` takes it. Raises InputError.
+    ``options`` is as ``serving.capacity_table`` takes it: ``framework="vllm@0.12.0"`` names a framework, with a
+    version where it is not the newest known. Raises InputError.
     """
     from suanli.serving import capacity_table
 

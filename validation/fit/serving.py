@@ -2,7 +2,7 @@
 
 Writes src/suanli/catalog/data/fitted/serving.json: one set fitted on all rows, and one without each chip and each
 model (architecture). The loss is the absolute log error, smoothed near 0, with every distinct configuration counted
-once and what hides its settings weighs less; shifts of frameworks and chip families are shrunk towards 0.
+once and what hides its settings weighs less; shifts of frameworks, releases and chip families are shrunk towards 0.
 """
 
 from __future__ import annotations
@@ -104,8 +104,10 @@ BY_FRAMEWORK = (
     "bounded",
     "queue",
 )
+BY_RELEASE = ("host", "layer", "front")
 BY_FAMILY = ("dense", "weights", "cache", "links", "bulk")
 SHIFT = 0.2  # prior log-standard deviation of a framework's or family's shift
+RELEASE_SHIFT = 0.1  # the same of a release, beside its framework's; 0.2 met no metric of runs left out better
 WIDE_SHIFT = 0.4  # the same for habits that frameworks choose freely
 FREE = ("host", "front", "first", "arrive", "cohort", "varied", "group", "wait", "client", "queue")
 STEP = 2e-3  # of the slopes
@@ -120,14 +122,16 @@ def names_of(cases: Sequence[Case]) -> list[tuple[str, str, str]]:
     """Return (table, key, name) of every number fitted: pooled values, then shifts of what occurs in ``cases``."""
     out = [("pooled", "", name) for name in START]
     frameworks = sorted({c.framework for c in cases})
+    releases = sorted({c.release for c in cases} - {""})
     families = sorted({c.chip.family for c in cases})
     out += [("framework", f, name) for f in frameworks for name in BY_FRAMEWORK]
+    out += [("release", r, name) for r in releases for name in BY_RELEASE]
     return out + [("family", f, name) for f in families for name in BY_FAMILY]
 
 
 def as_parameters(names: Sequence[tuple[str, str, str]], values: Array) -> dict[str, Any]:
     """Return fitted numbers as a stored parameter set."""
-    out: dict[str, Any] = {"pooled": {}, "framework": {}, "family": {}}
+    out: dict[str, Any] = {"pooled": {}, "framework": {}, "release": {}, "family": {}}
     for (table, key, name), value in zip(names, values, strict=True):
         if table == "pooled":
             out["pooled"][name] = float(value)
@@ -141,7 +145,7 @@ def as_values(names: Sequence[tuple[str, str, str]], parameters: Mapping[str, An
     pooled = {**START, **parameters["pooled"]}
     return np.array(
         [
-            pooled[name] if table == "pooled" else parameters[table].get(key, {}).get(name, 0.0)
+            pooled[name] if table == "pooled" else parameters.get(table, {}).get(key, {}).get(name, 0.0)
             for table, key, name in names
         ]
     )
@@ -150,11 +154,16 @@ def as_values(names: Sequence[tuple[str, str, str]], parameters: Mapping[str, An
 def prior(names: Sequence[tuple[str, str, str]]) -> tuple[Array, Array]:
     """Return (centre, log-standard deviation) of each number."""
     centre = np.array([START[name] if table == "pooled" else 0.0 for table, _, name in names])
-    width = [
-        WIDTH.get(name, 0.35) if table == "pooled" else (WIDE_SHIFT if name in FREE else SHIFT)
-        for table, _, name in names
-    ]
-    return centre, np.array(width)
+    return centre, np.array([_width(table, name) for table, _, name in names])
+
+
+def _width(table: str, name: str) -> float:
+    """Return the prior log-standard deviation of a number of a table."""
+    if table == "pooled":
+        return WIDTH.get(name, 0.35)
+    if table == "release":
+        return RELEASE_SHIFT
+    return WIDE_SHIFT if name in FREE else SHIFT
 
 
 def distinct(cases: Sequence[Case]) -> list[Case]:
@@ -171,6 +180,7 @@ def distinct(cases: Sequence[Case]) -> list[Case]:
             c.precision,
             c.framework,
             c.version,
+            c.release,
             c.mode,
             c.prompt,
             c.answer,
@@ -272,15 +282,16 @@ def one_step(base: Array, slopes: Array, x: Array, rows: NDArray[np.bool_], held
 
 
 def moved(ready: Prepared, names: Sequence[tuple[str, str, str]]) -> NDArray[np.bool_]:
-    """Return which residuals each number moves: a framework's or family's shift only those of its own runs."""
-    frameworks = np.array([c.framework for c in ready.cases])
-    families = np.array([c.chip.family for c in ready.cases])
+    """Return which residuals each number moves: a shift only those of its own runs."""
+    keys = {
+        "framework": np.array([c.framework for c in ready.cases]),
+        "release": np.array([c.release for c in ready.cases]),
+        "family": np.array([c.chip.family for c in ready.cases]),
+    }
     own = np.ones((len(ready.cases), len(names)), dtype=bool)
     for j, (table, key, _) in enumerate(names):
-        if table == "framework":
-            own[:, j] = frameworks == key
-        elif table == "family":
-            own[:, j] = families == key
+        if table in keys:
+            own[:, j] = keys[table] == key
     return np.vstack([own, own, own, np.eye(len(names), dtype=bool)])
 
 
@@ -331,10 +342,11 @@ def leave_out(task: Problem, values: Array, group: Callable[[Case], str], *, ste
     sets: dict[str, Any] = {}
     for label in sorted(set(labels)):
         mine = labels == label
-        left: dict[str, set[str]] = {"framework": set(), "family": set()}
+        left: dict[str, set[str]] = {"framework": set(), "release": set(), "family": set()}
         for case, out in zip(ready.cases, mine, strict=True):
             if not out:
                 left["framework"].add(case.framework)
+                left["release"].add(case.release)
                 left["family"].add(case.chip.family)
         lost = np.array([table in left and key not in left[table] for table, key, _ in names])
         kept = np.concatenate([np.tile(~mine, len(METRICS)), np.ones(len(names), dtype=bool)])
@@ -417,7 +429,7 @@ def main(arguments: Sequence[str]) -> None:
 def show(parameters: Mapping[str, Any]) -> None:
     """Print a parameter set as factors."""
     print({k: round(float(np.exp(v)), 5) for k, v in parameters["pooled"].items()})
-    for table in ("framework", "family"):
+    for table in ("framework", "release", "family"):
         for key, shifts in parameters[table].items():
             print(table, key, {k: round(float(np.exp(v)), 2) for k, v in shifts.items()})
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def serve_mix(asked: Asked) -> None:
     """Print and write the least chips that hold every service of the mix file, apart and sharing by time."""
     from suanli import catalog
+    from suanli.cli._serve_show import framework_facts
     from suanli.serving import check_peak, read_mix, share
 
     assert asked.mix is not None
@@ -38,7 +39,7 @@ def serve_mix(asked: Asked) -> None:
         seed=asked.seed,
     )
     checked = check_peak(found, seed=asked.seed).to_dicts() if asked.simulate else []
-    answer = _answer(found, chip, asked.year, checked)
+    answer = {**framework_facts(asked.framework), **_answer(found, chip, asked.year, checked)}
     if asked.png is not None or asked.report is not None:
         from suanli.reports import mix_chart, save_chart
 
@@ -74,6 +75,8 @@ def _answer(found: Shared, chip: Chip, year: int, checked: list[dict[str, Any]])
 
 
 def _show(out: Any, answer: dict[str, Any], chip: Chip) -> None:
+    from suanli.cli._serve_show import framework_line
+
     columns = ("service", "layout", "peak/s", "a copy/s", "copies", "chips apart", "at fleet peak", "mean")
     rows = [
         (
@@ -90,6 +93,7 @@ def _show(out: Any, answer: dict[str, Any], chip: Chip) -> None:
     ]
     out.print(f"A day of {len(rows)} services on {chip.name}", soft_wrap=True, style="bold")
     out.print(table(None, columns, rows, right=columns[2:]))
+    out.print(framework_line(answer), soft_wrap=True, markup=False)
     saved = 1.0 - answer["chips_together"] / answer["chips_apart"]
     out.print(
         f"Apart: {answer['chips_apart']:,} chips. Sharing by time: {answer['chips_together']:,} ({saved:.0%} fewer),"

@@ -42,7 +42,14 @@ SloOption = Annotated[
 PercentileOption = Annotated[
     float, typer.Option("--percentile", help="Percentile that the limits hold for (0.5: the mean).", min=0.5, max=0.999)
 ]
-FrameworkOption = Annotated[str, typer.Option("--framework", help="vllm, sglang, trtllm or mindie.")]
+FrameworkOption = Annotated[
+    str,
+    typer.Option(
+        "--framework",
+        metavar="vllm@0.12.0",
+        help="vllm, sglang, trtllm or mindie, with @ and a version of it (default: the newest release known).",
+    ),
+]
 YearOption = Annotated[int, typer.Option("--year", help="Year of rents and prices.", min=2018, max=2035)]
 
 RateOption = Annotated[str | None, _option("--rate", panel=_LOAD, metavar="200/s", help="Requests/s to be served.")]

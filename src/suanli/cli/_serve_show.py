@@ -23,6 +23,7 @@ def answer_of(
     asked: float | None,
     demand: Demand | None,
     year: int,
+    framework: str,
 ) -> dict[str, Any]:
     """Return the answer for JSON: the best layout with its interval, what is needed, layouts, cost and energy."""
     best = found[0]
@@ -32,6 +33,7 @@ def answer_of(
     return {
         "model": service.model.id,
         "chip": chip.id,
+        **framework_facts(framework),
         "precision": service.precision,
         "input_tokens": service.input_tokens,
         "output_tokens": service.output_tokens,
@@ -54,6 +56,29 @@ def answer_of(
         "usd_per_million_output_tokens": money["usd_per_million"],
         "joule_per_output_token": money["joule_each"],
     }
+
+
+def framework_facts(framework: str) -> dict[str, Any]:
+    """Return the framework asked for, its release and what changed with it (None where none is known)."""
+    from suanli.serving import release_asked, scheduler
+
+    release = release_asked(framework)
+    return {
+        "framework": scheduler(framework).name,
+        "framework_version": framework.partition("@")[2] or None,
+        "release_from": release.first if release else None,
+        "release_change": release.change if release else None,
+        "release_source": release.source if release else None,
+    }
+
+
+def framework_line(facts: dict[str, Any]) -> str:
+    """Return the framework, its version and release as one line."""
+    name = " ".join(filter(None, (facts["framework"], facts["framework_version"])))
+    if facts["release_from"] is None:
+        return f"Framework: {name}"
+    newest = "" if facts["framework_version"] else "newest release known, "
+    return f"Framework: {name} ({newest}as from {facts['release_from']} on: {facts['release_change']})"
 
 
 def _choice(c: Choice) -> dict[str, Any]:
@@ -97,6 +122,7 @@ def show_answer(out: Any, service: Service, chip: Chip, found: list[Choice], top
     out.print(table(None, columns, rows, right=columns[1:]))
     for c in [*good[1 : 1 + _SHOWN_FAILURES], *bad]:
         out.print(f"  {c}: {c.reason}", soft_wrap=True)
+    out.print(framework_line(answer), soft_wrap=True, markup=False)
     best = answer["best"]
     out.print(
         f"Best: {best['layout']}, {best['requests_per_s']:.3g} requests/s"

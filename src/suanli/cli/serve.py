@@ -96,7 +96,7 @@ def _tokens(asked: o.Asked, chip: Chip, model: Model) -> None:
         raise InfeasibleError(f"no layout on {asked.chips} of {chip.id} meets {limits}: {found[0]}: {found[0].reason}")
     best = found[0]
     front = pareto(service, chip, n_chips=asked.chips, framework=asked.framework)
-    answer = answer_of(service, chip, found[: max(asked.top, 1)], wanted, demand, asked.year)
+    answer = answer_of(service, chip, found[: max(asked.top, 1)], wanted, demand, asked.year, asked.framework)
     answer["pareto"] = [{"tokens_per_s_user": a, "tokens_per_s_chip": b, "layout": c} for a, b, c in front]
     answer["launch"] = launch_flags(service, best)
     if asked.simulate or asked.report is not None:

@@ -60,6 +60,7 @@ class Prepared:
     capacity: Array
     frameworks: tuple[str, ...]
     families: tuple[str, ...]
+    releases: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
 
     def only(self, chosen: NDArray[np.bool_]) -> Prepared:
@@ -75,6 +76,7 @@ class Prepared:
             capacity=self.capacity[rows],
             frameworks=tuple(self.frameworks[i] for i in rows),
             families=tuple(self.families[i] for i in rows),
+            releases=tuple(self.releases[i] for i in rows),
             skipped=(),
         )
 
@@ -147,6 +149,7 @@ def prepare(cases: Sequence[Case]) -> Prepared:
         capacity=cache_tokens(tables, context),
         frameworks=tuple(kept[o].framework for o in owner),
         families=tuple(kept[o].chip.family for o in owner),
+        releases=tuple(kept[o].release for o in owner),
         skipped=tuple(skipped),
     )
 
@@ -166,7 +169,7 @@ def predict(ready: Prepared, parameters: Mapping[str, Any]) -> Mapping[str, Arra
     out = {name: np.full(n, np.nan) for name in ("ttft", "tpot", "output_rate")}
     if n == 0:
         return out
-    tune = factors(parameters, ready.frameworks, ready.families)
+    tune = factors(parameters, ready.frameworks, ready.families, ready.releases)
     modes = np.array(["burst" if ready.cases[o].at_once else ready.cases[o].mode for o in ready.owner])
     for names, rule in (
         (("closed", "rate"), _closed),

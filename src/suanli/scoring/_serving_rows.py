@@ -13,7 +13,7 @@ from suanli import catalog
 from suanli.errors import SuanliError
 from suanli.files import read_table
 from suanli.kinds import Chip, Model
-from suanli.serving import Launch, Layout, Protocol, framework_of, launch, mlperf_task, protocol
+from suanli.serving import Launch, Layout, Protocol, framework_of, launch, mlperf_task, protocol, release_of
 
 REQUIRED: tuple[str, ...] = ("model", "chip", "framework", "mode")
 METRICS: Mapping[str, str] = {"ttft": "ttft_s", "tpot": "tpot_s", "output_rate": "output_tok_s"}
@@ -35,8 +35,9 @@ class Case:
     where the row does not tell (the best is searched). ``known`` says that its precision is recorded. ``clients`` are
     of all chips; ``by_second``: they are those seen within a second; ``at_once``: they all come together and no more
     do; ``chat``: lengths vary as in chats. ``launch``: how the benchmark starts its server; ``drafts``: tokens drafted
-    a step. ``measured`` maps metric names to SI values; ``partly``: its TPOT is not measured, since a reasoning parser
-    shows the client only part of an answer; ``repeats``: rows that stand for it.
+    a step. ``release`` is the framework's, as ``release_of`` gives it. ``measured`` maps metric names to SI values;
+    ``partly``: its TPOT is not measured, since a reasoning parser shows the client only part of an answer; ``repeats``:
+    rows that stand for it.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Case:
     kv: str | None
     framework: str
     version: str
+    release: str
     mode: str
     prompt: float
     answer: float
@@ -146,6 +148,7 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
         kv=_kv(command, title) or started.kv,
         framework=framework,
         version=version,
+        release=_release(row, version),
         mode=mode,
         prompt=prompt,
         answer=answer,
@@ -174,6 +177,12 @@ def _sizes(
     isl, osl = nominal or (0.0, 0.0)
     tp, dp = (layout.tp, layout.dp) if layout else (n_chips, 1)
     return {"isl": isl, "osl": osl, "clients": clients, "tp": tp, "dp": dp}
+
+
+def _release(row: Mapping[str, Any], version: str) -> str:
+    """Return the release of a row's framework; an image of Dynamo states Dynamo's version, not the framework's."""
+    stated = "" if "ai-dynamo/" in str(row.get("source_ref") or "") else version
+    return release_of(str(row["framework"] or ""), stated)
 
 
 def _measured(row: Mapping[str, Any]) -> dict[str, float]:

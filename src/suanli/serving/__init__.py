@@ -12,6 +12,7 @@ from suanli.serving._deploy import Deployment, Tables, cache_tokens, tabulate
 from suanli.serving._disagg import pools
 from suanli.serving._flags import launch_flags
 from suanli.serving._formats import Formats, formats_of
+from suanli.serving._frameworks import framework_of, frameworks
 from suanli.serving._held import copies_of, held_by_pools, held_share, run_option, sample
 from suanli.serving._layout import Layout, Memory, memory
 from suanli.serving._layouts import layouts_for
@@ -19,7 +20,8 @@ from suanli.serving._mix import Part, Shared, check_peak, day_of, share
 from suanli.serving._other import other_options
 from suanli.serving._pairs import link_of
 from suanli.serving._protocols import Launch, Protocol, Task, launch, mlperf_task, protocol
-from suanli.serving._schedulers import Scheduler, framework_of, frameworks, scheduler
+from suanli.serving._releases import Release, release_asked, release_of, releases
+from suanli.serving._schedulers import Scheduler, scheduler
 from suanli.serving._search import expert_times, pareto, search, step_lane
 from suanli.serving._simulate import Failure, Replay, Scaling, simulate
 from suanli.serving._slo import load_curve, most_within, tail
@@ -47,6 +49,7 @@ __all__ = [
     "Option",
     "Part",
     "Protocol",
+    "Release",
     "Replay",
     "Requests",
     "Scaling",
@@ -102,6 +105,9 @@ __all__ = [
     "rate_of",
     "read_mix",
     "read_trace",
+    "release_asked",
+    "release_of",
+    "releases",
     "requests",
     "run_option",
     "sample",

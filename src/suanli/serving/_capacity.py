@@ -139,7 +139,8 @@ def _solve(
         return out
     frameworks = [d.scheduler.name for _, d in wanted]
     families = [d.chip.family for _, d in wanted]
-    tune = {k: v[fits] for k, v in factors(known, frameworks, families).items()}
+    releases = [d.scheduler.release for _, d in wanted]
+    tune = {k: v[fits] for k, v in factors(known, frameworks, families, releases).items()}
     kept = tables.pick(fits)
     lanes = adapted(lanes_of(kept, tune, capacity[fits]), kept, [asked[i] for i in fits])
     _, curve = load_curve(

@@ -51,7 +51,8 @@ def lane_of_option(option: Option, service: Service) -> tuple[Lanes, int]:
     one = option.deployment
     tables = varied(tabulate([one]), [service])
     capacity = cache_tokens(tables, np.array([service.input_tokens + 0.5 * service.output_tokens]))
-    lanes = lanes_of(tables, factors(fitted_set(), [one.scheduler.name], [option.chip.family]), capacity)
+    plan = one.scheduler
+    lanes = lanes_of(tables, factors(fitted_set(), [plan.name], [option.chip.family], [plan.release]), capacity)
     lanes = adapted(lanes, tables, [service])
     lane = replace(lanes, seats=np.floor(lanes.seats / lanes.ranks), ranks=np.ones(1))
     return lane, option.layout.pp * option.layout.dp
@@ -61,7 +62,8 @@ def experts_of(deployment: Deployment, service: Service) -> Array:
     """Return the time of a deployment's experts on the grid (s), tuned as its lane is."""
     tables = varied(tabulate([deployment]), [service])
     only = tables.parts * np.array([0.0, 1.0, 0.0, 0.0])[None, :, None]
-    tune = factors(fitted_set(), [deployment.scheduler.name], [deployment.chip.family])
+    plan = deployment.scheduler
+    tune = factors(fitted_set(), [plan.name], [deployment.chip.family], [plan.release])
     out: Array = lanes_of(replace(tables, parts=only), tune, np.ones(1)).linear[0]
     return out
 

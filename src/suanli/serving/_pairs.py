@@ -38,7 +38,7 @@ def pool_lanes(
     length = service.input_tokens + service.output_tokens
     capacity = cache_tokens(tables, np.full(len(deployments), length))
     fits = np.flatnonzero(capacity >= length)
-    tune = factors(known, [plan.name] * fits.size, [chip.family] * fits.size)
+    tune = factors(known, [plan.name] * fits.size, [chip.family] * fits.size, [plan.release] * fits.size)
     kept = tables.pick(fits)
     lanes = adapted(lanes_of(kept, tune, capacity[fits]), kept, [service] * fits.size)
     return lanes, habits_of(tune), [deployments[i] for i in fits], capacity[fits]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 from suanli.errors import unknown_name
 from suanli.kinds import Chip
 from suanli.quantities import GIB
-
-_DATA = Path(__file__).parent / "data"
+from suanli.serving._frameworks import framework_of, table
+from suanli.serving._releases import release_asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +17,8 @@ class Scheduler:
 
     ``mixes``: prompts ride along with decode; ``chunks``: a prompt may be split; ``reserves``: admission needs room for
     the whole answer; ``budget``: tokens a step; ``seats``: requests that may run; ``memory_share`` of the
-    chip's memory is the engine's (``of_free``: of what weights and activations leave is the cache's).
+    chip's memory is the engine's (``of_free``: of what weights and activations leave is the cache's). ``release`` is
+    the key of the release whose own work per step it has, "" where none is known.
     """
 
     name: str
@@ -33,44 +31,26 @@ class Scheduler:
     source: str
     of_free: bool = False
     note: str = ""
-
-
-@cache
-def _table() -> dict[str, Any]:
-    from suanli.files import plain, read_yaml
-
-    tree: dict[str, Any] = plain(read_yaml(_DATA / "frameworks.yaml"))
-    return tree
+    release: str = ""
 
 
 _SMALL_BYTES = 70.0 * GIB
 
 
 def scheduler(framework: str, chip: Chip | None = None) -> Scheduler:
-    """Return the scheduler of a framework by name or alias (``vllm``, ``TensorRT 10.11``, ``SGLang v0.4.9``).
+    """Return the scheduler of a framework by name or alias (``vllm``, ``vllm@0.12.0``, ``SGLang v0.4.9``).
 
-    Some have smaller defaults on small or older chips. Raises UnknownNameError.
+    Without a version the newest release known is meant. Some have smaller defaults on small or older chips. Raises
+    UnknownNameError, InputError for a version that is none.
     """
-    table = _table()["schedulers"]
-    name = framework_of(framework)
-    if name not in table:
-        raise unknown_name("framework", framework, table)
-    row = dict(table[name])
+    rows = table()["schedulers"]
+    text = framework.partition("@")[0]
+    name = framework_of(text)
+    if name not in rows:
+        raise unknown_name("framework", text, rows)
+    release = release_asked(framework)
+    row = dict(rows[name])
     small = row.pop("small", {})
     if chip is not None and ((chip.memory_bytes or _SMALL_BYTES) < _SMALL_BYTES or chip.family == "ampere"):
         row |= small
-    return Scheduler(name=name, **row)
-
-
-def frameworks() -> tuple[str, ...]:
-    """Return the names of the frameworks with a scheduler of their own."""
-    return tuple(_table()["schedulers"])
-
-
-def framework_of(text: str) -> str:
-    """Return the framework that a free text names: the first of the table's words that occurs in it."""
-    low = text.casefold()
-    for word, name in _table()["words"].items():
-        if word in low:
-            return str(name)
-    return low.strip()
+    return Scheduler(name=name, release=release.key if release else "", **row)

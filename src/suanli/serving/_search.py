@@ -177,6 +177,6 @@ def step_lane(service: Service, chip: Chip, choice: Choice, *, framework: str = 
     tables = varied(tabulate([one]), [service])
     capacity = cache_tokens(tables, np.array([service.input_tokens + 0.5 * service.output_tokens]))
     known = fitted_set()
-    lanes = lanes_of(tables, factors(known, [plan.name], [chip.family]), capacity)
+    lanes = lanes_of(tables, factors(known, [plan.name], [chip.family], [plan.release]), capacity)
     # The simulator steps one rank: its table holds what all ranks do in the same step.
     return replace(lanes, seats=np.floor(lanes.seats / lanes.ranks), ranks=np.ones(1))

@@ -1,8 +1,9 @@
-"""Fitted habits of frameworks and chips: few named factors, each pooled, with shifts of framework and chip family.
+"""Fitted habits: few named factors, each pooled, with shifts of framework, release and chip family.
 
-A factor's logarithm is ``pooled + framework shift + family shift``; a framework or family without runs of its own has
-no shift and takes the pooled value with a wider interval. ``catalog/data/fitted/serving.json`` holds them, one set
-fitted on all runs and one without each chip and each model (validation/fit/serving.py).
+A factor's logarithm is ``pooled + framework shift + release shift + family shift``; a framework or family without runs
+of its own has no shift and takes the pooled value with a wider interval, a release without runs takes its framework's.
+``catalog/data/fitted/serving.json`` holds them, one set fitted on all runs and one without each chip and each model
+(validation/fit/serving.py).
 """
 
 from __future__ import annotations
@@ -57,11 +58,16 @@ _PROMPTS = 512.0  # tokens a step above which frameworks capture no graphs
 _TURN = 8.0  # log2 of the tokens a step at which reading weights and computing weigh alike
 
 
-def factors(parameters: Mapping[str, Any], frameworks: Sequence[str], families: Sequence[str]) -> dict[str, Array]:
-    """Return each named factor as an array over runs, from a parameter set as stored."""
+def factors(
+    parameters: Mapping[str, Any], frameworks: Sequence[str], families: Sequence[str], releases: Sequence[str]
+) -> dict[str, Array]:
+    """Return each named factor as an array over runs, from a parameter set as stored.
+
+    ``releases`` are keys as ``release_of`` gives them; one that the set lacks, or "", shifts nothing.
+    """
     out = {}
     distinct, where = {}, {}
-    for table, keys in (("framework", frameworks), ("family", families)):
+    for table, keys in (("framework", frameworks), ("release", releases), ("family", families)):
         distinct[table], where[table] = np.unique(np.array(keys, dtype=str), return_inverse=True)
     for name in NAMES:
         log = np.full(len(frameworks), float(parameters["pooled"][name]))
