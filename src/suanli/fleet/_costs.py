@@ -17,11 +17,11 @@ def scenario_costs(setting: Setting) -> tuple[sparse.csr_matrix, Array]:
     values: list[Array] = []
 
     def put(s: int, columns: Ints, cost: Array) -> None:
-        c, v = np.broadcast_arrays(columns, cost)
-        keep = (c != ABSENT) & (v != 0)
-        rows.append(np.full(int(keep.sum()), s, dtype=np.int64))
+        keep = (columns != ABSENT) & (cost != 0)
+        c, v = (a if a.shape == keep.shape else np.broadcast_to(a, keep.shape) for a in (columns, cost))
         cols.append(c[keep].astype(np.int64))
         values.append(v[keep].astype(np.float64))
+        rows.append(np.full(len(cols[-1]), s, dtype=np.int64))
 
     c, g = setting.columns, setting.grid
     for s in range(setting.futures.n):

@@ -167,11 +167,13 @@ def screening(
     shape = (len(lines), len(months))
     arrive, run = np.ones(shape, dtype=bool), np.ones(shape, dtype=bool)
     out: list[Screened] = []
+    told: dict[tuple[str, int], Ruling] = {}
     for j, line in enumerate(lines):
         chip = chips[line.chip]
         for kind, acts in zip(("delivery", "use"), acts_of(line, chip), strict=True):
             for act in acts:
-                ruled = _by_month(spec, view, line, chip, act, months, book)
+                first = query(spec, line, chip, act, f"{months[0]}-01")
+                ruled = _by_month(first, view.ruleset, months, book, told)
                 may = np.array([all(_enters(spec, line, r, book) for r in pair) for pair in ruled])
                 (arrive if kind == "delivery" else run)[j] &= may
                 out += _told(spec, line, f"{kind}: {act}", months, ruled, may, book)
@@ -180,20 +182,22 @@ def screening(
 
 
 def _by_month(
-    spec: CaseSpec, view: View, line: Line, chip: Chip, act: str, months: Sequence[str], book: Rulebook
+    asked: Query, ruleset: str, months: Sequence[str], book: Rulebook, told: dict[tuple[str, int], Ruling]
 ) -> list[tuple[Ruling, Ruling]]:
-    """Return the rulings on the first and the last day of each month; asked once between two changes of the rules."""
+    """Return the rulings on the first and the last day of each month; asked once between two changes of the rules.
+
+    ``told`` holds what was ruled before by question and stretch: lines that differ by name alone ask the same.
+    """
     from suanli.controls import screen
 
     changes = sorted(book.changes)
-    cache: dict[int, Ruling] = {}
+    same = repr(replace(asked, date=""))
 
     def ruling(day: str) -> Ruling:
-        epoch = bisect_right(changes, day)
-        if epoch not in cache:
-            asked = query(spec, line, chip, act, day)
-            cache[epoch] = screen(asked, ruleset=view.ruleset, rulebook=book)
-        return cache[epoch]
+        key = (same, bisect_right(changes, day))
+        if key not in told:
+            told[key] = screen(replace(asked, date=day), ruleset=ruleset, rulebook=book)
+        return told[key]
 
     return [(ruling(f"{m}-01"), ruling(f"{m}-{_last(m):02d}")) for m in months]
 

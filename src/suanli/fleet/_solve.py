@@ -111,13 +111,13 @@ def interval(values: Array, group: NDArray[np.int64]) -> tuple[float, float, flo
 
     Raises InputError for fewer than two values.
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtrit  # Student's quantile without the whole of scipy.stats
 
     if len(values) < 2:
         raise InputError("an interval needs two fresh futures or more")
     groups = [values[group == g].mean() for g in np.unique(group)] if len(np.unique(group)) > 1 else values
     few = np.asarray(groups)
-    half = float(student.ppf(0.975, len(few) - 1) * few.std(ddof=1) / np.sqrt(len(few)))
+    half = float(stdtrit(len(few) - 1, 0.975) * few.std(ddof=1) / np.sqrt(len(few)))
     mean = float(values.mean())
     return mean, mean - half, mean + half
 
@@ -179,10 +179,13 @@ def decision(solved: Solved) -> Decision:
     return Decision(order=values(c.order), power=values(c.power), project=values(c.project))
 
 
-def evaluate(p: Program, d: Decision, *, tail: bool = False, seconds: float = 300.0) -> tuple[Array, Answer]:
+def evaluate(
+    p: Program, d: Decision, *, tail: bool = False, seconds: float = 300.0, start: Answer | None = None
+) -> tuple[Array, Answer]:
     """Return (cost of each scenario in MUSD, the answer) with the first stage held at ``d``.
 
-    The second stage minimises the mean, with ``tail`` the case's blend of mean and tail.
+    The second stage minimises the mean, with ``tail`` the case's blend of mean and tail. ``start`` is the answer to
+    the same programme with another first stage, from which the solver has less far to go.
 
     Orders that cannot be placed in any scenario of ``p`` are left out, as they would be refused. A firm service or
     deadline that the held plan cannot keep is missed at the cost of what is missing.
@@ -196,7 +199,10 @@ def evaluate(p: Program, d: Decision, *, tail: bool = False, seconds: float = 30
     held = fixed_to(_held_limits_off(p), np.concatenate(columns), np.concatenate(values))
     if not tail:
         held = replace(held, setting=replace(held.setting, grid=replace(held.setting.grid, cvar=(0.0, 1.0))))
-    answer = run(hand_over(held, seconds=seconds))
+    solver = hand_over(held, seconds=seconds)
+    if start is not None:
+        solver.setBasis(start.basis)
+    answer = run(solver)
     if answer.status == "infeasible":
         held = _promises_off(held)
         answer = run(hand_over(held, seconds=seconds))
@@ -271,8 +277,9 @@ def costs_in(
     for first in range(0, futures.n, batch):
         some = range(first, min(first + batch, futures.n))
         p = program(replace(grid, cvar=(0.0, 1.0)), rates, select(futures, some), shares)
+        answer: Answer | None = None
         for i, d in enumerate(held):
-            cost, answer = evaluate(p, d)
+            cost, answer = evaluate(p, d, start=answer)
             costs[i, some.start : some.stop] = cost
             served[i, some.start : some.stop] = served_share(p, answer.x)
     return costs, served

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,8 +85,10 @@ def _run_row(run: pl.DataFrame, width: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _day(month: str, later: int) -> Any:
-    return pl.Series([month]).str.to_date("%Y-%m").dt.offset_by(f"{later}mo")[0]
+def _day(month: str, later: int) -> dt.date:
+    """Return the first day of the month ``later`` months after ``month``."""
+    count = int(month[:4]) * 12 + int(month[5:7]) - 1 + later
+    return dt.date(count // 12, count % 12 + 1, 1)
 
 
 def fan(frame: pl.DataFrame, width: int) -> Any:

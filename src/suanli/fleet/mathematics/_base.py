@@ -139,12 +139,12 @@ class Triples:
 
     def put(self, rows: object, cols: object, values: object) -> None:
         """Add coefficients (broadcast together), leaving out absent columns and zeros."""
-        r, c, v = np.broadcast_arrays(np.asarray(rows), np.asarray(cols), np.asarray(values, dtype=np.float64))
-        keep = (c != ABSENT) & (v != 0.0)
+        r, c, v = np.asarray(rows), np.asarray(cols), np.asarray(values, dtype=np.float64)
+        keep = np.asarray((c != ABSENT) & (v != 0.0) & (r >= 0))
         if keep.any():
-            self._row.append(np.asarray(r[keep], dtype=np.int64))
-            self._col.append(np.asarray(c[keep], dtype=np.int64))
-            self._value.append(np.asarray(v[keep], dtype=np.float64))
+            for kept, part, kind in ((self._row, r, np.int64), (self._col, c, np.int64), (self._value, v, np.float64)):
+                whole = part if part.shape == keep.shape else np.broadcast_to(part, keep.shape)
+                kept.append(whole[keep].astype(kind, copy=False))
 
     def block(self) -> Block:
         """Return what was collected."""
