@@ -77,6 +77,17 @@ def test_with_nothing_learned_the_plan_goes_on_as_it_was(
     assert later.order[:, :until].sum() == 0.0
 
 
+def test_a_held_plan_costs_the_same_wherever_the_solver_starts(first: tuple[Outlook, Solved]) -> None:
+    _, before = first
+    held = decision(before)
+    half = Decision(order=held.order * 0.5, power=held.power, project=held.project)
+    _, start = evaluate(before.program, held)
+    cold, _ = evaluate(before.program, half)
+    warm, _ = evaluate(before.program, half, start=start)
+    assert cold[0] > before.answer.objective
+    assert warm == pytest.approx(cold, rel=1e-9)
+
+
 def test_the_stock_of_a_re_plan_is_that_of_the_plan(tables: Tables, first: tuple[Outlook, Solved]) -> None:
     from suanli.fleet._results import stock_paths
 

@@ -56,6 +56,25 @@ def test_every_chart_is_there_for_a_desk_and_a_phone_in_the_page_s_colours(page:
     assert "var(--muted)" in page
 
 
+def test_every_chart_is_valid_by_vega_lite_s_schema(folder: Path) -> None:
+    """Charts are built unchecked for speed; here each is checked whole."""
+    import altair as alt
+    from jsonschema import ValidationError
+
+    from suanli.reports._charts import CHARTS, main_tables, plan_chart
+    from suanli.reports._plan_report import read_plan
+
+    mine = main_tables(*read_plan(folder))
+    found = [plan_chart(kind, mine, width) for kind in CHARTS for width in (880, 300)]
+    drawn = [c if isinstance(c, dict) else c.to_dict() for c in found if c is not None]
+    assert len(drawn) > 10
+    for spec in drawn:
+        alt.Chart.from_dict(spec, validate=True)
+    broken = {**next(s for s in drawn if "concat" in s), "columns": "three"}
+    with pytest.raises(ValidationError):
+        alt.Chart.from_dict(broken, validate=True)
+
+
 def test_text_of_a_case_cannot_become_html(folder: Path, tmp_path: Path) -> None:
     for name in ("plan.json", "tables"):
         (tmp_path / name).symlink_to(folder / name)
