@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from suanli import fleet
-from suanli.fleet._engines import ServeRate, Tables, TrainRate, bills_of, chips_of, segments, tables_of
+from suanli.fleet._engines import Tables, bills_of, chips_of, segments, tables_of
 from suanli.fleet._lines import lines_of
+from suanli.fleet._measured import ServeRate, TrainRate
 from suanli.fleet._needs import rebuilt
 
 SMALL = Path(__file__).parent / "data" / "small"

@@ -70,7 +70,7 @@ FIVE = [np.array(o) for o in ([0.25, 0.75], [0.3, 0.3, 0.4], [0.5, 0.25, 0.25], 
 
 
 def gaps(picks: np.ndarray, weights: np.ndarray, odds: list[np.ndarray]) -> float:
-    return max(abs(weights[picks[:, i] == k].sum() - p) for i, o in enumerate(odds) for k, p in enumerate(o))
+    return max(float(abs(weights[picks[:, i] == k].sum() - p)) for i, o in enumerate(odds) for k, p in enumerate(o))
 
 
 @pytest.mark.parametrize("n", [12, 20, 40])

@@ -11,8 +11,8 @@ import pytest
 
 from suanli import fleet
 from suanli.errors import InputError
-from suanli.fleet._engines import ServeRate, TrainRate, tables_of
-from suanli.fleet._measured import corrected_serve, measured_train
+from suanli.fleet._engines import tables_of
+from suanli.fleet._measured import ServeRate, TrainRate, corrected_serve, measured_train
 from suanli.fleet._schema_work import Correction, Rate
 
 SMALL = Path(__file__).parent / "data" / "small"
@@ -136,7 +136,7 @@ ENGINE = TrainRate(
 def test_the_engines_curve_passes_through_measured_pools() -> None:
     found = measured_train([rate(800, 4000, low="780 token/s/chip", high="820 token/s/chip")], ENGINE.chips, ENGINE)
     assert found.rate[1] == pytest.approx(800 * 4000)
-    assert (found.p10[1], found.p90[1]) == (pytest.approx(780 * 4000), pytest.approx(820 * 4000))
+    assert [found.p10[1], found.p90[1]] == pytest.approx([780 * 4000, 820 * 4000])
     assert np.array(found.rate) / ENGINE.rate == pytest.approx([800 / 900] * 3)  # the fall with size is the engine's
     assert found.p10[2] / found.rate[2] == pytest.approx(ENGINE.p10[2] / ENGINE.rate[2])
     assert found.measured == {4000}
@@ -165,7 +165,7 @@ def test_own_rows_correct_the_level(folder: Path) -> None:
     (made,) = spec.corrections
     assert (made.chip, made.kind, made.rows) == ("h100-sxm", "training", 4)
     assert made.factor.si == pytest.approx(0.8)  # a step takes a quarter longer
-    assert made.factor.ends() == (pytest.approx(0.59), pytest.approx(0.94))
+    assert list(made.factor.ends()) == pytest.approx([0.59, 0.94])
     engine = ServeRate(rate=2.0, p10=1.0, p90=3.0, layout="tp 8", source="serving engine")
     held = corrected_serve(engine, made)
     assert (held.rate, held.p10, held.p90) == pytest.approx((1.6, 1.18, 1.88))

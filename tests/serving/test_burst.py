@@ -15,7 +15,7 @@ from suanli.serving import (
 )
 from tests.serving.lanes import column, lane, one, plain_habits
 
-FACTS = {
+FACTS: dict[str, str | float] = {
     "framework": "sglang",
     "family": "blackwell",
     "model": "deepseek-r1",
@@ -124,7 +124,7 @@ def test_launches_add_up_in_their_order() -> None:
     assert (few.every, few.seats, few.budget, few.kv) == (10, 128, 32768, "fp8")
     assert launch("InferenceX", {**FACTS, "clients": 16.0}).every == 30
     assert launch("InferenceX", {**FACTS, "family": "hopper"}) == launch("", FACTS)
-    mtp = {**FACTS, "framework": "trtllm", "version": "1.2.0rc6.post3"}
+    mtp: dict[str, str | float] = {**FACTS, "framework": "trtllm", "version": "1.2.0rc6.post3"}
     assert (launch("InferenceX", mtp).drafts, launch("InferenceX", {**mtp, "dp": 8.0}).drafts) == (3, 1)
 
 

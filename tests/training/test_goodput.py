@@ -27,7 +27,7 @@ def test_the_interval_is_dalys_and_loses_least() -> None:
     assert tau[0] == pytest.approx(np.sqrt(2 * 2.0 * 1e4), rel=0.01)  # Young's where the stall is short
 
     def waste(interval: np.ndarray) -> np.ndarray:
-        return mtbf * (np.exp((interval + stall) / mtbf) - 1.0) / interval
+        return np.asarray(mtbf * (np.exp((interval + stall) / mtbf) - 1.0) / interval)
 
     for factor in (0.8, 1.25):
         assert np.all(waste(tau) < waste(factor * tau))
