@@ -48,3 +48,11 @@ def test_a_file_without_figures_is_refused(tmp_path: Path, capsys: pytest.Captur
             main(["explain", str(path)])
         assert stop.value.code == 2
         assert complaint in capsys.readouterr().err
+
+
+def test_a_name_means_the_figure_that_ends_in_it_before_one_that_holds_it() -> None:
+    from suanli.cli.explain import Packed, find
+
+    packed: Packed = {"figures": {"a.cost.unserved requests": {}, "a.served": {}, "a.served.chat": {}}, "values": {}}
+    assert find(packed, "served") == ["a.served"]
+    assert find(packed, "unserved") == ["a.cost.unserved requests"]

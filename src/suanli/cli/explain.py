@@ -72,11 +72,16 @@ def load(path: Path) -> Packed:
 
 
 def find(packed: Packed, name: str) -> list[str]:
-    """Return the keys that are ``name``, else those that start with or hold it. Raises InputError for none."""
+    """Return the keys that are ``name``, else those that start with it, end in it or hold it. Raises InputError."""
     keys = list(packed["figures"])
     if name in packed["figures"] or name in packed["values"]:
         return [name]
-    found = [k for k in keys if k.startswith(name)] or [k for k in keys if name.casefold() in k.casefold()]
+    low = name.casefold()
+    found = (
+        [k for k in keys if k.startswith(name)]
+        or [k for k in keys if k.casefold().endswith(f".{low}")]
+        or [k for k in keys if low in k.casefold()]
+    )
     if not found:
         close = nearest(name, keys)
         raise InputError(f"no figure '{name}' in the result" + (f"; did you mean '{close}'?" if close else ""))
