@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from suanli.errors import InputError
 from suanli.kinds import Adapters, Chip, Model
 from suanli.serving._layout import Layout
+from suanli.serving._profile import LAUNCH_S
 from suanli.serving._steady import Lanes
 
 Array = NDArray[np.float64]
@@ -25,7 +26,6 @@ HOST_LINK = 50e9
 
 _SLICES = {"qkv": 3.0, "latent down": 2.0}  # matrices that one product holds, each with an adapter of its own
 _LEFT_OUT = ("head", "router", "query absorb", "value absorb")
-_LAUNCH_S = 6e-6  # a kernel of a captured graph: start-up and tail
 _MANY = 64  # adapters of the probe by which their reading is told from their start-up
 _LONG = 4096  # tokens of the probe by which work is told from reading
 
@@ -93,7 +93,7 @@ def _thin(chip: Chip, tokens: float, adapters: float, n: Array, k: Array) -> Arr
     moved = 2.0 * (adapters * n * k + tokens * (n + k))
     roof = np.maximum(moved / (chip.memory_bandwidth or np.inf), 2.0 * tokens * n * k / wide)
     found = gemm_time(chip, m=max(1.0, tokens / adapters), n=n, k=k, batch=adapters, dtype=dtype, cache="cold")
-    return np.clip(found, roof, 1.5 * roof + _LAUNCH_S)
+    return np.clip(found, roof, 1.5 * roof + LAUNCH_S)
 
 
 def shares(adapters: Adapters) -> Array:

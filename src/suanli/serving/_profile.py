@@ -36,7 +36,7 @@ _PROBES = (
 _AT_BEST = 0.8  # of the roofline
 _AT_MOST = (1.6, 2.5)  # of the roofline: where it is bound by memory, where by products
 _OWN = ("elementwise", "scan")  # kinds whose laws hold as they are: kernels of scans stay far from the roofline
-_LAUNCH_S = 6e-6  # a kernel of a captured graph: start-up and tail
+LAUNCH_S = 6e-6  # a kernel of a captured graph: start-up and tail
 _MOE_KERNELS = 4.0  # routing, gathering, two grouped products
 _RATES = {  # the chip's rate that each of the silicon's formats multiplies at, where its name is not the format's
     "nvfp4": "fp4",
@@ -180,7 +180,7 @@ def bounded(chip: Chip, ops: Ops, seconds: Array) -> Array:
     peak = np.array([chip.peak.get(_RATES.get(d, d)) or wide for d in ops.dtype])
     read, product = ops.count * ops.bytes / (chip.memory_bandwidth or np.inf), ops.count * ops.flop / peak
     roof = np.maximum(read, product)
-    launch = ops.count * _LAUNCH_S * np.where(ops.kind == KINDS.index("moe"), _MOE_KERNELS, 1.0)
+    launch = ops.count * LAUNCH_S * np.where(ops.kind == KINDS.index("moe"), _MOE_KERNELS, 1.0)
     most = np.where(
         np.isin(ops.kind, [KINDS.index(k) for k in _OWN]),
         np.inf,

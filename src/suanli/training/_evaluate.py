@@ -167,8 +167,18 @@ def total_memory(prepared: Prepared, *, reserve: float = RESERVE) -> Array:
     return larger
 
 
-def memory_of_stage(prepared: Prepared, stage: str, reserve: float = RESERVE, *, place: Array | float = 0.0) -> Memory:
-    """Return the memory of each candidate's chips of the "first", the "last" or a "middle" stage at ``place``."""
+def memory_of_stage(
+    prepared: Prepared,
+    stage: str,
+    reserve: float = RESERVE,
+    *,
+    place: Array | float = 0.0,
+    bits8: float | None = None,
+) -> Memory:
+    """Return the memory of each candidate's chips of the "first", the "last" or a "middle" stage at ``place``.
+
+    ``bits8`` says whether products run in 8 bits or fewer (1) or not (0); None: as the run's own format.
+    """
     h = prepared.habits
     return stage_memory(
         prepared.facts,
@@ -182,6 +192,6 @@ def memory_of_stage(prepared: Prepared, stage: str, reserve: float = RESERVE, *,
         gradient_bytes=h.gradient_bytes,
         selective_gemm=h.selective_gemm,
         selective_elementwise=h.selective_elementwise,
-        bits8=1.0 if prepared.bits < 16 else 0.0,
+        bits8=(1.0 if prepared.bits < 16 else 0.0) if bits8 is None else bits8,
         reserve=reserve,
     )

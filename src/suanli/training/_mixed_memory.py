@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.training._evaluate import Prepared
-from suanli.training._memory import RESERVE, kept_activations, local_weights, stage_memory
+from suanli.training._evaluate import Prepared, memory_of_stage
+from suanli.training._memory import RESERVE, kept_activations, local_weights
 from suanli.training._schedule import stage_layers
 
 Array = NDArray[np.float64]
@@ -67,17 +67,4 @@ def room_of(prepared: Prepared) -> Room:
 
 
 def _workspace(prepared: Prepared, stage: str, bits8: float) -> Array:
-    h = prepared.habits
-    return stage_memory(
-        prepared.facts,
-        prepared.strategies,
-        stage=stage,
-        seq=prepared.seq,
-        batch=prepared.batch,
-        flash=h.flash,
-        dropout=h.dropout,
-        gradient_bytes=h.gradient_bytes,
-        selective_gemm=h.selective_gemm,
-        selective_elementwise=h.selective_elementwise,
-        bits8=bits8,
-    ).workspace
+    return memory_of_stage(prepared, stage, bits8=bits8).workspace

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from suanli.kinds import Compressed, Latent, Model
+from suanli.kinds import Compressed, Indexer, Latent, Model
 from suanli.workloads._ops import Row, attended, gemm, stream
 
 if TYPE_CHECKING:
@@ -106,7 +106,12 @@ def _indexer_rows(model: Model, run: Pass, ratio: int, count: float) -> Iterator
     narrow = 2 * _pools(model, ratio) * indexer.head_dim + indexer.n_heads
     yield gemm("indexer query", run.tokens, wide, part(model).q_rank, dtype=run.dtype, width=run.width, count=count)
     yield gemm("indexer key", run.tokens, narrow, model.hidden, dtype="bf16", width=2.0, count=count)
-    yield gemm(
+    yield score_row(indexer, run, count, ratio)
+
+
+def score_row(indexer: Indexer, run: Pass, count: float, ratio: int = 1) -> Row:
+    """Return an indexer's 8-bit scores of all visible keys, or of the entries that every ``ratio`` of them left."""
+    return gemm(
         "indexer score",
         run.q_len * indexer.n_heads,
         max(1, round(attended(run.q_len, run.kv_len) / run.q_len / ratio)),

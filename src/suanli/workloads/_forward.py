@@ -9,7 +9,7 @@ from itertools import chain
 from suanli.errors import InputError
 from suanli.kinds import Model
 from suanli.workloads._cache import format_bytes
-from suanli.workloads._compressed import compressed_rows, core, stream_rows
+from suanli.workloads._compressed import compressed_rows, core, score_row, stream_rows
 from suanli.workloads._layers import LayerGroup, layer_groups, linear_widths, mlp_matrices, qkv_width
 from suanli.workloads._ops import Ops, Row, attended, gemm, lookup, stream, table
 
@@ -279,20 +279,7 @@ def _indexer_rows(model: Model, run: Pass, count: float) -> Iterator[Row]:
     yield gemm("indexer query", run.tokens, wide, source, dtype=run.dtype, width=run.width, count=runs)
     narrow = indexer.head_dim + indexer.n_heads
     yield gemm("indexer key", run.tokens, narrow, model.hidden, dtype=run.dtype, width=run.width, count=runs)
-    pairs = attended(run.q_len, run.kv_len)
-    score = gemm(
-        "indexer score",
-        run.q_len * indexer.n_heads,
-        max(1, round(pairs / run.q_len)),
-        indexer.head_dim,
-        dtype="fp8",
-        width=1.0,
-        batch=run.batch,
-        count=runs,
-        weights=False,
-        act=0.0,
-    )
-    yield score
+    yield score_row(indexer, run, runs)
 
 
 def _linear_rows(model: Model, run: Pass, count: float) -> Iterator[Row]:
