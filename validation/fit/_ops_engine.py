@@ -186,23 +186,6 @@ def predict(found: Array, block: Block, sharpness: float, *, slope: bool) -> tup
     return np.log(time), out
 
 
-def errors_of(found: Array, rows: Design, sharpness: float) -> Array:
-    """Return log measured over predicted of every row, NaN where ``rows`` holds none."""
-    out = np.full(rows.n_rows, np.nan)
-    for block in rows.blocks:
-        out[block.rows] = block.target - predict(found, block, sharpness, slope=False)[0]
-    return out
-
-
-def bound_of(found: Array, rows: Design) -> NDArray[np.int64]:
-    """Return, for each row, the position in PARTS of what most of its time goes to."""
-    out = np.zeros(rows.n_rows, dtype=np.int64)
-    for block in rows.blocks:
-        parts, _ = seconds_of(found, block)
-        out[block.rows] = np.argmax(np.stack([parts[p] for p in PARTS]), axis=0)
-    return out
-
-
 def weeded(spec: Spec, columns: Sequence[Column], rows: Design) -> Array:
     """Return the coefficients of ``rows``, most of them zero: those that do not earn their price are dropped.
 

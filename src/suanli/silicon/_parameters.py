@@ -22,14 +22,16 @@ class Spread:
     """How far measured times lie from predicted ones, as the standard deviation of the logarithm of their ratio.
 
     ``seen`` holds, by the part that binds, on unseen shapes of measured chips and ``new`` on chips that were left out;
-    each is multiplied by the format's ratio, and on new chips by the ``standing`` of what runs: a kernel "known" from
-    other chips, an "unknown" one, or a chip ("stranger") that resembles no measured family.
+    each is multiplied by the ratios of format and kernel, and on new chips by the ``standing`` of what runs: a kernel
+    "known" from other chips, an "unknown" one, or a chip ("stranger") that resembles no measured family.
     """
 
     seen: Mapping[str, float]
     new: Mapping[str, float]
     format_seen: Mapping[str, float]
     format_new: Mapping[str, float]
+    kernel_seen: Mapping[str, float]
+    kernel_new: Mapping[str, float]
     standing: Mapping[str, float]
 
 
@@ -88,7 +90,8 @@ def final() -> Parameters:
 def parameters_from(values: Mapping[str, Sequence[float]], laws: Mapping[str, Any], *, without: str = "") -> Parameters:
     """Return the set whose coefficients are ``values`` (by law) under the columns and spreads of ``laws``.
 
-    The chip ``without`` counts as not measured. Raises InputError where columns and values differ in number.
+    The chip ``without`` counts as not measured, and what is said of new chips does not rest on it. Raises InputError
+    where columns and values differ in number.
     """
     return {name: _stored(name, numbers, laws[name], without) for name, numbers in values.items()}
 
@@ -103,11 +106,13 @@ def _stored(name: str, values: Sequence[float], law: Mapping[str, Any], without:
         part, group, feature = column.split("|")
         if value:
             groups.setdefault(group, {}).setdefault(part, {})[feature] = float(value)
+    spread = {**law["spread"], **law["spread_without"].get(without, {})}
+    spread |= {name: dict(zip(law["kernels"], spread[name], strict=True)) for name in ("kernel_seen", "kernel_new")}
     return Stored(
         pooled=groups.pop("", {}),
         shifts=groups,
         sharpness=float(law["sharpness"]),
-        spread=Spread(**law["spread"]),
+        spread=Spread(**spread),
         chips={chip: family for chip, family in law["chips"].items() if chip != without},
         formats=frozenset(law["formats"]),
         kernels={kernel: frozenset(chips) - {without} for kernel, chips in law["kernels"].items()},
@@ -126,9 +131,9 @@ def law_for(
 ) -> Law:
     """Return the law of operator ``op`` in format ``dtype`` on ``chip``; ``shifts`` names further ones that apply.
 
-    Efficiencies of the chip's own family apply where measured, else a share of those it resembles, else pooled ones;
-    the interval widens at each step. Without a ``kernel`` the mean of the measured ones holds. Raises InputError for an
-    operator that the parameters do not know.
+    Efficiencies of the chip's own family apply where measured, else a share of those it resembles and for the rest the
+    mean of all families; the interval widens at each step. Without a ``kernel`` the mean of the measured ones holds.
+    Raises InputError for an operator that the parameters do not know.
     """
     stored = (final() if parameters is None else parameters).get(op)
     if stored is None:
@@ -140,7 +145,7 @@ def law_for(
         # effective ones, which nothing slows further, and a core computes and waits for memory by turns.
         return Law(_PLAIN, 1.0, spread)
     weights = _usual(stored, chip, op, form, kv_dtype) if kernel is None else {}
-    weights = weights or shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel)
+    weights = weights or _weights(stored, chip, op, form, kv_dtype, kernel)
     weights |= dict.fromkeys(shifts, 1.0)
     found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
     return Law(stored.pooled, stored.sharpness, spread).shifted(found)
@@ -157,9 +162,28 @@ def _usual(stored: Stored, chip: Chip, op: str, form: str, kv_dtype: str | None)
     chosen = own or kernels
     total: dict[str, float] = {}
     for kernel in chosen:
-        for name, weight in shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel).items():
+        for name, weight in _weights(stored, chip, op, form, kv_dtype, kernel).items():
             total[name] = total.get(name, 0.0) + weight / len(chosen)
     return total
+
+
+def _weights(
+    stored: Stored, chip: Chip, op: str, form: str, kv_dtype: str | None, kernel: str | None
+) -> dict[str, float]:
+    """Return the shifts that apply to ``op``; what an unmeasured family inherits from no other is the families' mean.
+
+    The pooled coefficients are where the fit starts from; the measured families together may lie to one side of them.
+    """
+    out = shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel)
+    unit, measured = unit_of(chip), set(stored.chips.values())
+    if unit.family in measured:
+        return out
+    ran = {stored.chips[c] for c in stored.kernels.get(f"{kernel}:{form}", ())}
+    for families, shift in ((measured, "family:"), (ran, f"kernel:{kernel}:{form}@")):
+        rest = 1.0 - unit.likeness if unit.like in families else 1.0
+        for family in sorted(families):
+            out[shift + family] = out.get(shift + family, 0.0) + rest / len(families)
+    return out
 
 
 def stand_in(measured: Collection[str], dtype: str) -> str:
@@ -181,11 +205,12 @@ def _sigma(stored: Stored, chip: Chip, form: str, kernel: str) -> Mapping[str, f
     """
     spread, unit = stored.spread, unit_of(chip)
     on = stored.kernels.get(kernel, frozenset()) if kernel else frozenset(stored.chips)
-    seen = spread.format_seen.get(form, 1.0)
+    seen = spread.format_seen.get(form, 1.0) * spread.kernel_seen.get(kernel, 1.0)
     standing = "stranger" if unit.family not in stored.chips.values() and not unit.like else "known"
     if kernel and standing == "known" and not on:
         standing = "unknown"
-    new = spread.format_new.get(form, max(spread.format_new.values())) * spread.standing[standing]
+    new = spread.format_new.get(form, max(spread.format_new.values())) * spread.kernel_new.get(kernel, 1.0)
+    new *= spread.standing[standing]
     if chip.id in on:
         return {part: value * seen for part, value in spread.seen.items()}
     if unit.family in stored.chips.values():
