@@ -246,6 +246,24 @@ def test_odd_vocabularies_are_padded_or_pay() -> None:
     assert head[50256.0] < head[50258.0] < head[50257.0] < 2.5 * head[50256.0]
 
 
+def test_a_softmax_that_the_fused_kernel_leaves_costs_passes_and_launches() -> None:
+    # Megatron-LM's fused softmax takes heads x sequences of a chip in fours (megatron/model/fused_softmax.py).
+    def parts(heads: int, micro: int, era: str = "megatron-2021") -> dict[str, float]:
+        base = setting("llama-3.1-8b", "a100-80-sxm", n=8, seq_len=1024, era_id=era)
+        where = replace(
+            base, facts=replace(base.facts, heads=np.array([float(heads)]), kv_heads=np.array([float(heads)]))
+        )
+        one = run(where, tp=8, micro_batch=micro)
+        return {name: float(value[0]) for name, value in one.time.breakdown.items()}
+
+    left, taken = parts(heads=16, micro=1), parts(heads=32, micro=1)
+    assert left["attention"] > 1.1 * taken["attention"]  # of half as many scores
+    assert left["launch"] > 1.15 * taken["launch"]
+    assert parts(heads=16, micro=2)["attention"] < 0.7 * left["attention"]
+    on_chip = [parts(heads=n, micro=1, era="megatron-core")["attention"] for n in (16, 32)]
+    assert on_chip[0] < on_chip[1]
+
+
 def test_tensor_collectives_hide_inside_a_domain_only() -> None:
     where = setting("llama-3.1-70b")
     inside = [run(where, tp=8, dp=8, tp_overlap=o).time.breakdown["tp"][0] for o in (0.0, 1.0)]

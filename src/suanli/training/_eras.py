@@ -39,6 +39,7 @@ class Era:
     kernels: float
     outside: float
     vocab_multiple: float
+    softmax_multiple: float
     expert_kernels: float
     forced_balance: float
     ep_overlap: float
@@ -156,6 +157,7 @@ def habits(of: Sequence[Era], *, family: str) -> Habits:
         kernels=column("kernels"),
         outside=column("outside"),
         vocab_multiple=column("vocab_multiple"),
+        softmax_multiple=column("softmax_multiple"),
         expert_kernels=column("expert_kernels"),
         balanced=np.zeros(len(of)),
         ep_overlap=column("ep_overlap"),

@@ -85,6 +85,7 @@ def prepare(
         flash=manners.flash,
         dropout=manners.dropout,
         vocab_multiple=manners.vocab_multiple,
+        softmax_multiple=manners.softmax_multiple,
     )
     moves = traffic_of(site, facts, s, seq=seq, manners=manners, bits=bits)
     return Prepared(

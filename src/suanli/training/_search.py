@@ -83,6 +83,7 @@ def _unit_grid(site: Site, f: Facts, s: Strategies, *, length: Array, precision:
         flash=manners.flash,
         dropout=manners.dropout,
         vocab_multiple=manners.vocab_multiple,
+        softmax_multiple=manners.softmax_multiple,
     )
     where = back.reshape(-1)
     return Units(**{x.name: np.broadcast_to(getattr(units, x.name), tp.shape)[where] for x in fields(Units)})

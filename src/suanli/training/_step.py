@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 
 _OPTIMIZER_BYTES = 42.0  # a weight: Adam reads 16 and writes 14, norm and scaling read 8, clearing writes 4
 _REGATHER = 0.5  # all-reduces: sequence parallelism gathers inputs again, half hidden (Korthikanti 2022, table 4)
+_PLAIN_KERNELS = 4.0 / 14.0  # widen, scale, mask, normalise, narrow for one of a layer's 14 (Megatron-LM, forward)
 _HOST_RATE = 2.0e10  # B/s a chip: host link and host memory shared by the chips of a node (estimated)
 
 
@@ -28,6 +29,7 @@ class Habits:
     ``balanced`` 1 says that routing is forced to balance, as benchmarks do. ``core`` counts the generations of
     attention kernels that the era is behind the chip's best; ``pieces`` the collectives that ZeRO-3 makes of a layer.
     ``outside`` 1 counts the host's work between steps; ``vocab_multiple`` times tp is what the vocabulary is padded to.
+    ``softmax_multiple`` is how many heads x sequences the fused softmax takes at a time.
     """
 
     flash: Array
@@ -39,6 +41,7 @@ class Habits:
     kernels: Array
     outside: Array
     vocab_multiple: Array
+    softmax_multiple: Array
     expert_kernels: Array
     balanced: Array
     ep_overlap: Array
@@ -170,7 +173,7 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     exposed_tp = r.tp * t.tp * (1.0 - hidden_tp)
     exposed_ep = uneven * r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
     slowed = 1.0 + r.contention * r.tp * t.tp * hidden_tp / np.maximum(forward, 1e-12)
-    host = r.launch * (h.kernels + f.moe_layers / f.layers * h.expert_kernels)
+    host = r.launch * (h.kernels * (1.0 + _PLAIN_KERNELS * u.plain) + f.moe_layers / f.layers * h.expert_kernels)
     cp, cp_back = _exposed_context(s, t, r, core=core, core_back=core_b)
     launch_f = _smooth_max(forward, host)
     launch_b = _smooth_max(backward + again, host * (r.launch_back + full))

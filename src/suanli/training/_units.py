@@ -14,6 +14,10 @@ from suanli.training._routing import received
 
 Array = NDArray[np.float64]
 
+_PLAIN_BYTES = (
+    33.0  # a score: 6 to widen, 8 to scale, 9 to mask, 8 to normalise, 6 to narrow, less the fused kernel's 4
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Units:
@@ -23,7 +27,8 @@ class Units:
     and backward; ``core`` attention proper; ``sharded`` element-wise passes that tensor parallelism divides,
     ``replicated`` those that only sequence parallelism divides (given undivided); ``cast`` the quantisation passes of
     8- and 4-bit formats; ``route`` permutation of tokens to experts. ``head`` and ``loss`` are the output layer's,
-    whose row length is ``misaligned`` by 0, 0.5 or 1; ``depth`` is the product that joins a prediction depth's two
+    whose row length is ``misaligned`` by 0, 0.5 or 1; ``plain`` 1 says that the fused softmax leaves the scores to
+    PyTorch's operators, one pass each in 4 bytes; ``depth`` is the product that joins a prediction depth's two
     inputs, forward and backward.
     """
 
@@ -42,6 +47,7 @@ class Units:
     head_b: Array
     loss: Array
     misaligned: Array
+    plain: Array
     depth: Array
 
 
@@ -79,6 +85,7 @@ def unit_times(
     flash: Array,
     dropout: Array,
     vocab_multiple: Array,
+    softmax_multiple: Array,
 ) -> Units:
     """Return the unit times of each candidate; all arguments broadcast to one axis. Raises InputError for no peak rate.
 
@@ -92,8 +99,9 @@ def unit_times(
     sparse = f.moe_layers / f.layers
     gemm_f, gemm_b = _dense_products(chip, f, tokens=tokens, tp=tp, dense=dense, sparse=sparse, dtype=dtype)
     expert_f, expert_b = _expert_products(chip, f, tokens=tokens, tp=tp, ep=ep, etp=etp, sparse=sparse, dtype=dtype)
+    plain = np.where((flash == 0) & (np.mod(micro_batch * f.heads / tp, softmax_multiple) > 0), 1.0, 0.0)
     core_f, core_b, softmax = _core(
-        chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=half, flash=flash, dropout=dropout
+        chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=half, flash=flash, dropout=dropout, plain=plain
     )
     depth = _product(chip, m=tokens, n=f.hidden / tp, k=np.where(f.mtp_layers > 0, 2.0 * f.hidden, 0.0), dtype=dtype)
     padded = np.ceil(f.vocab / (vocab_multiple * tp)) * vocab_multiple
@@ -130,6 +138,7 @@ def unit_times(
         head_b=head_b,
         loss=stream(24.0 * tokens * vocab),
         misaligned=_misalignment(vocab) + 0.0 * tokens,
+        plain=plain + 0.0 * tokens,
         depth=depth[0] + depth[1],
     )
 
@@ -214,11 +223,13 @@ def _core(
     dtype: str,
     flash: Array,
     dropout: Array,
+    plain: Array,
 ) -> tuple[Array, Array, Array]:
     """Return (forward, backward, score passes) seconds of attention proper of one layer.
 
     Flash attention's backward computes five products where the forward computes two (Dao 2023, 2307.08691).
-    Unfused attention multiplies whole squares and passes over the scores.
+    Unfused attention multiplies whole squares and passes over the scores, in ``plain`` operators once for each of
+    widening, scaling, masking, normalising and narrowing.
     """
     heads = f.heads / tp
     kv = np.maximum(f.kv_heads / tp, 1.0)
@@ -248,7 +259,7 @@ def _core(
     squares = micro_batch * heads / cp + zero
     scores = _product(chip, m=seq + zero, n=seq + zero, k=f.qk_dim + zero, dtype=dtype, batch=squares)
     values = _product(chip, m=seq + zero, n=f.v_dim + zero, k=seq + zero, dtype=dtype, batch=squares)
-    passes = elementwise_time(chip, bytes=squares * seq * seq * (4.0 + 5.0 * dropout))
+    passes = elementwise_time(chip, bytes=squares * seq * seq * (4.0 + _PLAIN_BYTES * plain + 5.0 * dropout))
     forward = np.where(flash > 0, full, scores[0] + values[0])
     backward = np.where(flash > 0, 2.5 * full, scores[1] + values[1])
     return forward, backward, np.where(flash > 0, 0.0, passes)
