@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from suanli.training._strategy import Strategies
 Array = NDArray[np.float64]
 
 _BUCKETS = 4.0  # a stage's gradients move in a few large buckets
+_CODE = 24  # bits of a group's chips inside a domain, beside its size in one number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +93,21 @@ def site_of(
 def group_time(site: Site, kind: str, message: Array, size: Array, inside: Array) -> Array:
     """Return the seconds of a collective in groups of ``size`` chips, ``inside`` of them in each domain.
 
-    ``message`` is the whole buffer in bytes, as NCCL counts it. All chips of a domain run their own group at the same
-    time, each on its own share of links.
+    ``message`` is the whole buffer in bytes, as NCCL counts it; a leading axis holds several messages of each group.
+    All chips of a domain run their own group at the same time, each on its own share of links.
     """
-    message, size, inside = np.broadcast_arrays(message, size, inside)
+    n = np.broadcast_shapes(np.shape(message)[-1:], np.shape(size), np.shape(inside))
+    message = np.broadcast_to(message, (*np.shape(message)[:-1], *n))
+    groups = np.broadcast_to(size, n).astype(np.int64) << _CODE | np.broadcast_to(inside, n).astype(np.int64)
     out = np.zeros(message.shape)
-    if not np.any(size > 1):
-        return out
-    pairs = np.unique(np.stack([size.ravel(), inside.ravel()], axis=1), axis=0)
-    for n, k in pairs:
-        if n <= 1:
-            continue
-        where = (size == n) & (inside == k)
-        out[where] = collective_time(_network(site, int(n), int(k)), kind, np.maximum(message[where], 1.0), int(n))
+    codes, back = np.unique(groups, return_inverse=True)
+    ends = np.cumsum(np.bincount(back, minlength=codes.size))
+    by_group = np.split(np.argsort(back, kind="stable"), ends[:-1])
+    for code, at in zip(codes.tolist(), by_group, strict=True):
+        chips = code >> _CODE
+        if chips > 1:
+            network = _network(site, chips, code & (1 << _CODE) - 1)
+            out[..., at] = collective_time(network, kind, np.maximum(message[..., at], 1.0), chips)
     return out
 
 
@@ -112,10 +117,16 @@ def _network(site: Site, size: int, inside: int) -> Network:
     domains = -(-size // inside)
     tiers = []
     if inside > 1:
-        tiers.append(replace(site.inner, size=inside))
+        tiers.append(_joining(site.inner, inside))
     if domains > 1:
-        tiers.append(replace(site.outer, size=domains))
+        tiers.append(_joining(site.outer, domains))
     return Network(tiers=tuple(tiers))
+
+
+@lru_cache(maxsize=4096)
+def _joining(tier: Tier, size: int) -> Tier:
+    """Return ``tier`` with ``size`` members."""
+    return replace(tier, size=size)
 
 
 def traffic(
@@ -155,11 +166,20 @@ def traffic(
 
     layers = pieces * np.maximum(f.layers / s.pp, 1.0)
 
-    def both(kind: str, width: Array | float, calls: Array | float) -> Array:
-        common = group_time(site, kind, width * dense / calls, ranks, within)
-        own = group_time(site, kind, width * routed / calls, expert_ranks, expert_within)
-        return calls * (common + np.where(routed > 0, own, 0.0))
+    def both(kind: str, *moves: tuple[Array | float, Array | float]) -> Iterator[Array]:
+        """Yield the seconds of moving (bytes a weight, in calls) over the ranks that share the weights."""
 
+        def messages(weights: Array) -> Array:
+            return np.stack(np.broadcast_arrays(*(width * weights / calls for width, calls in moves)))
+
+        time = group_time(site, kind, messages(dense), ranks, within)
+        if np.any(routed > 0):
+            own = group_time(site, kind, messages(routed), expert_ranks, expert_within)
+            time = time + np.where(routed > 0, own, 0.0)
+        return (calls * one for (_, calls), one in zip(moves, time, strict=True))
+
+    dp_reduce, piece_reduce = both("reduce_scatter", (gradient_bytes, _BUCKETS), (gradient_bytes, layers))
+    dp_gather, dp_extra, piece_gather = both("all_gather", (2.0, _BUCKETS), (gradient_bytes, _BUCKETS), (2.0, layers))
     return Traffic(
         tp=tp,
         tp_across=np.where(s.tp > domain, 1.0, 0.0) + 0.0 * tp,
@@ -168,11 +188,11 @@ def traffic(
         ep=ep,
         p2p=p2p,
         dp_across=np.where(ranks > within, 1.0, 0.0) + 0.0 * s.tp,
-        dp_reduce=both("reduce_scatter", gradient_bytes, _BUCKETS),
-        dp_gather=both("all_gather", 2.0, _BUCKETS),
-        dp_extra=both("all_gather", gradient_bytes, _BUCKETS),
-        piece_reduce=both("reduce_scatter", gradient_bytes, layers),
-        piece_gather=both("all_gather", 2.0, layers),
+        dp_reduce=dp_reduce,
+        dp_gather=dp_gather,
+        dp_extra=dp_extra,
+        piece_reduce=piece_reduce,
+        piece_gather=piece_gather,
         ring_steps=layers * (ranks - 1.0),
         replicate=_replicas_sum(site, s, gradient_bytes * (dense / ranks + routed / expert_ranks), ranks),
     )

@@ -117,8 +117,8 @@ def traffic_of(site: Site, facts: Facts, s: Strategies, *, seq: Array, manners: 
     )
 
 
-def parts_of(prepared: Prepared, parameters: Parameters) -> Mapping[str, Array]:
-    """Return the seconds of each part of the step of each candidate under ``parameters``."""
+def parts_of(prepared: Prepared, parameters: Parameters, *, even: bool = False) -> Mapping[str, Array]:
+    """Return the seconds of each part of the step of each candidate under ``parameters``; ``even`` as step_parts'."""
     chip = prepared.site.chip
     parts = step_parts(
         prepared.facts,
@@ -131,6 +131,7 @@ def parts_of(prepared: Prepared, parameters: Parameters) -> Mapping[str, Array]:
         batch=prepared.batch,
         bits8=1.0 if prepared.bits < 16 else 0.0,
         memory_bandwidth=chip.memory_bandwidth or 1e12,
+        even=even,
     )
     load = load_time(prepared.site.feed, prepared.facts, prepared.strategies, seq=prepared.seq, batch=prepared.batch)
     return parts | {"data": _waiting(prepared.site.feed, load, parts)}
@@ -143,9 +144,9 @@ def _waiting(feed: Feed, load: Array, parts: Mapping[str, Array]) -> Array:
     return waiting(feed, load, sum(parts.values(), np.zeros(1)))
 
 
-def step_time(prepared: Prepared, parameters: Parameters) -> Array:
-    """Return the step time in s of each candidate under ``parameters``."""
-    parts = parts_of(prepared, parameters)
+def step_time(prepared: Prepared, parameters: Parameters, *, even: bool = False) -> Array:
+    """Return the step time in s of each candidate under ``parameters``; ``even`` stages make a lower bound."""
+    parts = parts_of(prepared, parameters, even=even)
     # Added one by one: in a search most parts depend on few switches and stay small until the last additions.
     out: Array = sum(parts.values(), np.zeros(1))
     return out

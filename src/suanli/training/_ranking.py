@@ -276,7 +276,7 @@ def search(
     room = memory_limit if memory_limit is not None else (setting.site.chip.memory_bytes or np.inf)
     places = ranked(found, top=top)
     if not places:
-        raise _fits_nowhere(setting, found, room)
+        raise fits_nowhere(setting, found, room)
     index = np.array(places, dtype=np.intp)
     steps = steps_of(setting, chosen(found, index, found.switch[index]), p)
     choices = tuple(
@@ -324,7 +324,8 @@ def _misses(setting: Setting, found: Found, p: Parameters, best: Step, room: flo
     )
 
 
-def _fits_nowhere(setting: Setting, found: Found, room: float) -> InfeasibleError:
+def fits_nowhere(setting: Setting, found: Found, room: float) -> InfeasibleError:
+    """Return the error that says which strategy comes nearest to fitting, and by how much it misses."""
     nearest = int(np.argmin(found.least))
     prepared = chosen(found, np.array([nearest]), found.least_switch[nearest : nearest + 1])
     need = float(total_memory(prepared)[0])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from suanli.errors import SuanliError
 from suanli.kinds import Chip, Model
+from suanli.training._fastest import fastest_steps
 from suanli.training._goodput import goodput, operations
 from suanli.training._offers import Offers, offers_of
 from suanli.training._parameters import Parameters, fitted_parameters
-from suanli.training._ranking import Setting, Step, search, setting_of
+from suanli.training._ranking import Setting, Step, setting_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,26 +61,24 @@ def rate_table(
     import polars as pl
 
     p = parameters or fitted_parameters()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for chip in chips:
-        for size in pool_sizes:
-            row: dict[str, Any] = {"chip": chip.id, "n_chips": int(size)}
-            try:
-                setting = setting_of(
-                    model,
-                    chip,
-                    int(size),
-                    seq_len=seq_len,
-                    global_batch=global_batch,
-                    precision=precision,
-                    year=year,
-                    era_id=era,
-                )
-                best = search(setting, top=1, exact=False, offers=_usual(setting), parameters=p).best
-            except SuanliError as error:
-                rows.append({**row, "fits": False, "reason": str(error)})
-                continue
-            rows.append({**row, **_rated(best, chip, tokens)})
+        asked = partial(
+            setting_of,
+            model,
+            chip,
+            seq_len=seq_len,
+            global_batch=global_batch,
+            precision=precision,
+            year=year,
+            era_id=era,
+        )
+        for size, answer in zip(pool_sizes, _answers(asked, pool_sizes, p), strict=True):
+            row = {"chip": chip.id, "n_chips": int(size)}
+            if isinstance(answer, Step):
+                rows.append({**row, **_rated(answer, chip, tokens)})
+            else:
+                rows.append({**row, "fits": False, "reason": str(answer)})
     schema = {
         "chip": pl.String,
         "n_chips": pl.Int64,
@@ -98,6 +98,17 @@ def rate_table(
         "days": pl.Float64,
     }
     return pl.DataFrame(rows, schema=schema)
+
+
+def _answers(
+    asked: Callable[[int], Setting], pool_sizes: Sequence[int], parameters: Parameters
+) -> list[Step | SuanliError]:
+    """Return the best step of pools of each size, or why there is none; ``asked`` makes the setting of a size."""
+    try:
+        settings = [asked(int(size)) for size in pool_sizes]
+        return list(fastest_steps(settings, _usual(settings[0]), parameters)) if settings else []
+    except SuanliError as error:
+        return [error] * len(pool_sizes)
 
 
 def _usual(setting: Setting) -> Offers:

@@ -20,6 +20,7 @@ from suanli.training._strategy import Strategies
 from suanli.training._units import Units, unit_times
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 _BLOCK = 64  # layouts a block: with all switches its arrays stay in the caches
 
@@ -28,9 +29,9 @@ _BLOCK = 64  # layouts a block: with all switches its arrays stay in the caches
 class Found:
     """What a search found: for each layout its fastest strategy that fits, and its fastest whether it fits or not.
 
-    ``seconds`` is infinite where nothing fits; ``least`` is the least memory in bytes over the layout's strategies;
-    ``evaluated`` counts strategies whose time was computed, ``size`` all that were enumerated, ``fitting`` those that
-    fit. ``done`` is the share of layouts visited (below 1 after an interruption).
+    ``seconds`` is infinite where nothing fits or nothing was looked at; ``least`` is the least memory in bytes over the
+    layout's strategies; ``size`` counts the strategies looked at, ``fitting`` those that fit. ``done`` is the share of
+    layouts visited or ruled out (below 1 after an interruption).
     """
 
     prepared: Prepared
@@ -138,17 +139,38 @@ def search_space(
     )
     prepared = prepare_grid(site, f, of, seq=seq, era=era, precision=precision)
     room = memory_limit if memory_limit is not None else (site.chip.memory_bytes or np.inf)
+    return visit(prepared, of, parameters, room, order=_scattered(of.n_layouts), progress=progress)
+
+
+def visit(
+    prepared: Prepared,
+    of: Space,
+    parameters: Parameters,
+    room: float,
+    *,
+    order: Indices,
+    bound: Array | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Found:
+    """Return what layouts hold, looked at in ``order``; ``room`` in bytes a chip. Ctrl-C keeps what was found.
+
+    ``bound`` is seconds a sequence that a layout cannot beat: those beyond the fastest found are left out.
+    """
     n = of.n_layouts
     seconds, least = np.full(n, np.inf), np.full(n, np.inf)
     switch, least_switch = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp)
     size = fitting = done = 0
+    best = np.inf
     try:
-        for start in _visits(n):
-            rows = slice(start, min(n, start + _BLOCK))
-            some, fit, best = _block(rows_of(prepared, rows), of, parameters, room)
-            size, fitting = size + some, fitting + fit
-            seconds[rows], switch[rows], least[rows], least_switch[rows] = best
-            done += rows.stop - start
+        for start in range(0, n, _BLOCK):
+            rows = order[start : start + _BLOCK]
+            rows = rows if bound is None else rows[bound[rows] <= best]
+            if rows.size:
+                some, fit, found = _block(rows_of(prepared, rows), of, parameters, room)
+                size, fitting = size + some, fitting + fit
+                seconds[rows], switch[rows], least[rows], least_switch[rows] = found
+                best = min(best, float((found[0] / prepared.batch[rows]).min()))
+            done = min(n, start + _BLOCK)
             if progress is not None:
                 progress(done / n)
     except KeyboardInterrupt:
@@ -167,14 +189,14 @@ def search_space(
     )
 
 
-def _visits(n: int) -> list[int]:
-    """Return where blocks of ``n`` layouts start, spread over the space by the golden section.
+def _scattered(n: int) -> Indices:
+    """Return ``n`` layouts in an order whose blocks are spread over the space by the golden section.
 
     An interruption has then seen every kind of layout.
     """
     starts = np.arange(0, n, _BLOCK)
-    order = np.argsort(np.mod(np.arange(starts.size) * 0.6180339887498949, 1.0), kind="stable")
-    return [int(x) for x in starts[order]]
+    blocks = np.argsort(np.mod(np.arange(starts.size) * 0.6180339887498949, 1.0), kind="stable")
+    return np.concatenate([np.arange(start, min(n, start + _BLOCK)) for start in starts[blocks]])
 
 
 def _block(

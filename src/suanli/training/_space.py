@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
 from math import gcd
 from typing import NamedTuple
 
@@ -94,31 +96,28 @@ def layouts(
     whole numbers can (nine tenths at least, where possible), and the batch is rounded to what data parallelism divides.
     """
     held = dict(pins or {})
-    offered = {held["schedule"]} if "schedule" in held else {SCHEDULES.index(name) for name in schedules}
-    experts = int(f.experts[0])
-    found: list[Layout] = []
+    offered = frozenset({held["schedule"]} if "schedule" in held else {SCHEDULES.index(name) for name in schedules})
+    pipelines = partial(_pipelines, int(f.layers[0]), offered, held.get("micro_batch"), held.get("vpp"))
+    experts = _divisors_of_experts(int(f.experts[0]))
+    found: list[list[Layout]] = []
     for tp, pp, cp in _model_degrees(f, n_chips=n_chips, seq=seq, domain=domain, pins=held, exact=exact, offers=offers):
-        for ep in _pinned(_divisors_of_experts(experts), held.get("ep"), _divisors_of_experts(experts)):
+        contexts = [c for c in _contexts(f, tp, cp, offers) if c == held.get("context", c) or cp == 1]
+        for ep in _pinned(experts, held.get("ep"), experts):
             dp = _data_degree(n_chips // (tp * pp * cp), tp * cp, ep, batch)
             if dp < 1 or (exact and (dp * tp * pp * cp != n_chips or batch % dp)) or dp != held.get("dp", dp):
                 continue
             share = batch // dp if exact else max(1, round(batch / dp))
-            for micro in _pinned([d for d in divisors(share) if d <= _LARGEST_MICRO_BATCH], held.get("micro_batch")):
-                if share % micro:
-                    continue
-                for vpp, schedule in _schedules(int(f.layers[0]), pp, share // micro):
-                    if vpp == held.get("vpp", vpp) and (schedule in offered or pp == 1):
-                        found += [
-                            Layout(tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas, share * dp)
-                            for context in _contexts(f, tp, cp, offers)
-                            for replicas in _replicas(tp, dp * cp, ep, domain, offers)
-                            if context == held.get("context", context) or cp == 1
-                        ]
-    if exact or not found:
-        return found
-    most = max(x.chips for x in found)
+            copies = _replicas(tp, dp * cp, ep, domain, offers)
+            some = [
+                Layout(tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas, share * dp)
+                for micro, vpp, schedule in pipelines(pp, share)
+                for context in contexts
+                for replicas in copies
+            ]
+            found += [some] if some else []
+    most = max((some[0].chips for some in found), default=0)
     enough = min(most, 0.9 * n_chips)
-    return [x for x in found if x.chips >= enough]
+    return [x for some in found if some[0].chips >= enough for x in some]
 
 
 def _model_degrees(
@@ -172,6 +171,24 @@ def _divisors_of_experts(experts: int) -> list[int]:
     return divisors(experts) if experts > 1 else [1]
 
 
+@lru_cache(maxsize=65536)
+def _pipelines(
+    layers: int, offered: frozenset[int], micro_batch: int | None, chunks: int | None, pp: int, share: int
+) -> tuple[tuple[int, int, int], ...]:
+    """Return (micro-batch, chunks a stage, schedule) of ``share`` sequences of a rank in ``pp`` stages.
+
+    ``micro_batch`` and ``chunks`` fix those where given; a single stage has no schedule that could be ruled out.
+    """
+    sizes = _pinned([d for d in divisors(share) if d <= _LARGEST_MICRO_BATCH], micro_batch)
+    return tuple(
+        (micro, vpp, schedule)
+        for micro in sizes
+        if share % micro == 0
+        for vpp, schedule in _schedules(layers, pp, share // micro)
+        if vpp == (chunks or vpp) and (schedule in offered or pp == 1)
+    )
+
+
 def _schedules(layers: int, pp: int, n_micro: int) -> Iterator[tuple[int, int]]:
     """Yield (chunks a stage, schedule) that Megatron would accept.
 
@@ -218,11 +235,11 @@ def space(
         offers=offers,
     )
     if not found:
-        raise InfeasibleError(_why_none(f, n_chips=n_chips, batch=batch, seq=seq, pins=pins or {}, offers=offers))
+        raise InfeasibleError(why_none(f, n_chips=n_chips, batch=batch, seq=seq, pins=pins or {}, offers=offers))
     return space_of(found, offers, pins)
 
 
-def _why_none(f: Facts, *, n_chips: int, batch: int, seq: int, pins: Mapping[str, int], offers: Offers) -> str:
+def why_none(f: Facts, *, n_chips: int, batch: int, seq: int, pins: Mapping[str, int], offers: Offers) -> str:
     """Return in one line which degree rules every layout out, or the rules that degrees must keep together."""
     degrees = {name: pins.get(name, 1) for name in ("tp", "pp", "dp", "cp", "ep")}
     tp, pp, dp, cp, ep = degrees.values()
@@ -249,8 +266,10 @@ def space_of(found: Sequence[Layout], offers: Offers = EVERYTHING, pins: Mapping
 
     ``pins`` fixes "sharding" and "recompute" by their indices.
     """
-    table = np.array([x[:-1] for x in found], dtype=np.float64)
-    tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas = np.ascontiguousarray(table.T)
+    width = len(Layout._fields)
+    table = np.fromiter(chain.from_iterable(found), dtype=np.float64, count=width * len(found))
+    columns = np.ascontiguousarray(table.reshape(-1, width).T)
+    tp, pp, vpp, dp, cp, ep, micro, schedule, context, replicas, batch = columns
     switches = _switches(offers, pins or {})
     grid = Strategies(
         tp=tp,
@@ -267,7 +286,7 @@ def space_of(found: Sequence[Layout], offers: Offers = EVERYTHING, pins: Mapping
         **switches,
     )
     shape = np.broadcast_shapes(*(a.shape[:-1] for a in switches.values()))
-    return Space(grid=grid, batch=np.array([float(x.batch) for x in found]), n_layouts=len(found), shape=shape)
+    return Space(grid=grid, batch=batch, n_layouts=len(found), shape=shape)
 
 
 def _switches(offers: Offers, pins: Mapping[str, int]) -> dict[str, Array]:

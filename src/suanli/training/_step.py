@@ -253,8 +253,13 @@ def step_parts(
     batch: Array,
     bits8: float,
     memory_bandwidth: float,
+    even: bool = False,
 ) -> dict[str, Array]:
-    """Return the seconds of each of PARTS for one step of ``batch`` sequences; their sum is the step time."""
+    """Return the seconds of each of PARTS for one step of ``batch`` sequences; their sum is the step time.
+
+    ``even`` takes every stage to be as fast as the mean one, which no division into whole layers is better than: a
+    slower stage costs its excess once a micro-batch and saves at most as much of the bubble.
+    """
     one, two = layer_passes(f, u, s, t, h, r)
     n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
     full, last = stage_layers(f.layers, s.pp, s.vpp)
@@ -265,7 +270,7 @@ def step_parts(
     mean_layers = f.layers / s.pp
     mean = mean_layers * layer + tail / s.pp
     single = s.pp == 1
-    worst = _worst_stage(f, s, layer=layer, tail=tail, full=full, last=last)
+    worst = mean if even else _worst_stage(f, s, layer=layer, tail=tail, full=full, last=last)
     crossings = np.where(single, 0.0, 2.0 * s.vpp)
     p2p = r.pp * t.p2p / np.where(s.sequence_parallel > 0, s.tp, 1.0) * crossings
 
