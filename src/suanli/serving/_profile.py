@@ -59,7 +59,7 @@ class Profile:
     part: Ints
 
 
-def _join(tables: Sequence[Ops]) -> Ops:
+def joined(tables: Sequence[Ops]) -> Ops:
     """Return operator tables one after another."""
     first = tables[0]
     columns: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def profile(model: Model, *, tp: int, ep: int, moe_tp: int, formats: Formats) ->
     for phase, batch, new, context in _PROBES:
         tables.append(forward_ops(model, phase=phase, batch=batch, q_len=new, kv_len=context, **common))
     slot = np.concatenate([np.full(len(t), i) for i, t in enumerate(tables)])
-    ops = _join(tables)
+    ops = joined(tables)
     kinds = np.array([KINDS[k] for k in ops.kind])
     reads = np.char.startswith(kinds, "attention") | np.char.startswith(kinds, "mla")
     reads |= np.array([name == "indexer score" for name in ops.name])
@@ -153,7 +153,7 @@ def times(chip: Chip, profiles: Sequence[Profile]) -> Times:
     found = np.zeros((n, _SLOTS, len(PARTS)))
     for latent in {p.ops.latent for p in profiles}:
         chosen = [i for i, p in enumerate(profiles) if p.ops.latent == latent]
-        ops = _join([profiles[i].ops for i in chosen])
+        ops = joined([profiles[i].ops for i in chosen])
         spent = bounded(chip, ops, silicon.ops_time(chip, ops, skew=SKEW).value)
         at = np.concatenate([np.full(len(profiles[i].slot), i) for i in chosen])
         slot = np.concatenate([profiles[i].slot for i in chosen])
