@@ -213,7 +213,8 @@ def _other(first: Setting, text: str, year: int) -> Setting:
     name, count = _pair("with", text, "CHIP=N")
     chip = catalog.chip(name)
     site = replace(site_of(chip), feed=first.site.feed)
-    return replace(first, site=site, n_chips=count, era=era_for(vendor=chip.vendor, year=year))
+    own = era_for(vendor=chip.vendor, year=year)
+    return replace(first, site=site, n_chips=count, era=own, profile=None)  # layers were measured on the first chip
 
 
 def quality(

@@ -27,6 +27,11 @@ def show(out: Console, ranking: Ranking, run: Mapping[str, Any]) -> None:
         f"{found.size:,} strategies, {found.fitting:,} fit"
         + ("" if found.done >= 1.0 else f" (stopped at {100 * found.done:.0f} % of the layouts)")
     )
+    if told := _measured(ranking):
+        out.print(
+            f"{told['layouts']} layouts of a layer measured ({told['source']}): forward {told['forward']:.2f}, "
+            f"backward {told['backward']:.2f} of the predicted time in the mean, by which other layouts are scaled"
+        )
     rows = [
         (
             str(c.rank) if c.fits else "-",
@@ -44,6 +49,20 @@ def show(out: Console, ranking: Ranking, run: Mapping[str, Any]) -> None:
     _show_step(out, best)
     _show_run(out, best, run)
     _show_flags(out, best)
+
+
+def _measured(ranking: Ranking) -> dict[str, Any] | None:
+    """Return the source of measured layers, how many there are, and their mean time over the predicted one."""
+    import numpy as np
+
+    from suanli.training import measured_ratios
+
+    one = ranking.setting
+    if one.profile is None:
+        return None
+    ratios = measured_ratios(ranking.found.prepared, one.profile, ranking.parameters, precision=one.precision)
+    forward, backward = (float(np.exp(np.log(r).mean())) for r in ratios)
+    return {"source": one.profile.source, "layouts": len(ratios[0]), "forward": forward, "backward": backward}
 
 
 def _show_step(out: Console, best: Step) -> None:
@@ -215,6 +234,7 @@ def as_json(ranking: Ranking, run: Mapping[str, Any]) -> dict[str, Any]:
         "strategies": ranking.found.size,
         "strategies_that_fit": ranking.found.fitting,
         "searched_share": ranking.found.done,
+        "measured": _measured(ranking),
         "choices": [
             {
                 "rank": c.rank,

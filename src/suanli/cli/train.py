@@ -100,6 +100,9 @@ def train(
         str | None,
         _option("An earlier model to be better than, with its tokens if unknown.", _RUN, metavar="MODEL[=T]"),
     ] = None,
+    measured: Annotated[
+        Path | None, _option("Measured times of a layer of this model on this chip (YAML).", _FILES)
+    ] = None,
     region: Annotated[str | None, _option("Where the power comes from, such as Malaysia: for CO2.", _RUN)] = None,
     trace: Annotated[Path | None, _option("Write a timeline of the best step for Perfetto (JSON).", _FILES)] = None,
     picture: Annotated[Path | None, _option("Write a picture of the best step's pipeline (SVG).", _FILES)] = None,
@@ -136,7 +139,7 @@ def train(
         capacity=capacity if capacity is not None else fixed["capacity"],
         skew=skew,
     )
-    setting = _fed(setting, storage, token_bytes, loaders, loader_rate, prefetch)
+    setting = _profiled(_fed(setting, storage, token_bytes, loaders, loader_rate, prefetch), measured)
     pins = {**fixed["pins"], **{k: v for k, v in degrees.items() if v is not None}, **_codes(names)}
     with _progress() as tick:
         ranking = search(setting, top=top, pins=pins, exact=use_all, progress=tick)
@@ -170,6 +173,16 @@ def _codes(names: dict[str, str | None]) -> dict[str, int]:
             raise InputError(f"{name}: '{text}' is not one of {', '.join(known)}")
         out[name] = known.index(text)
     return out
+
+
+def _profiled(setting: Setting, path: Path | None) -> Setting:
+    """Return the setting with the measured layers of a file. Raises InputError for layers of another run."""
+    from suanli.training import read_profile
+
+    if path is None:
+        return setting
+    width = int(setting.facts.hidden[0])
+    return replace(setting, profile=read_profile(path, chip=setting.site.chip, hidden=width, seq=setting.seq))
 
 
 def _fed(

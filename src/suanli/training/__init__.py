@@ -22,6 +22,7 @@ from suanli.training._parameters import (
     sigma_of,
 )
 from suanli.training._pipeline import Lengths, Work, timeline
+from suanli.training._profile import Profile, as_measured, measured_ratios, profile_of, read_profile
 from suanli.training._quality import Comparison, Trained, compare, loss_of, seconds_for, tokens_by, tokens_for
 from suanli.training._ranking import (
     Choice,
@@ -74,6 +75,7 @@ __all__ = [
     "Optimum",
     "Parameters",
     "Prepared",
+    "Profile",
     "Ranking",
     "Setting",
     "Site",
@@ -82,6 +84,7 @@ __all__ = [
     "Trained",
     "Work",
     "active_weights",
+    "as_measured",
     "checkpoint_bytes",
     "compare",
     "compute_optimal",
@@ -104,6 +107,7 @@ __all__ = [
     "loss_law",
     "loss_laws",
     "loss_of",
+    "measured_ratios",
     "megatron_flags",
     "memory_by_stage",
     "memory_of",
@@ -122,9 +126,11 @@ __all__ = [
     "prepare",
     "prior_parameters",
     "priors",
+    "profile_of",
     "quality_gap",
     "rate_table",
     "read_flags",
+    "read_profile",
     "search",
     "seconds_for",
     "setting_of",

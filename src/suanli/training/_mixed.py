@@ -18,6 +18,7 @@ from suanli.training._facts import model_flop
 from suanli.training._mixed_memory import Room, room_of
 from suanli.training._offers import Offers, offers_of
 from suanli.training._parameters import Parameters, fitted_parameters, sigma_of
+from suanli.training._profile import as_measured
 from suanli.training._ranking import Setting
 from suanli.training._search import prepare_grid
 from suanli.training._space import Space, layouts, space_of, valid
@@ -186,7 +187,7 @@ def _side(setting: Setting, of: Space, p: Parameters) -> _Side:
     prepared = prepare_grid(
         setting.site, setting.facts, of, seq=setting.seq, era=setting.era, precision=setting.precision
     )
-    parts = parts_of(prepared, p)
+    parts = parts_of(as_measured(prepared, setting.profile, p, precision=setting.precision), p)
     s = of.grid
     n_micro = of.batch / (s.dp * s.micro_batch)
     busy = sum((parts[name] for name in parts if name not in {"straggler", "optimizer", "data"}), np.zeros(1))

@@ -19,6 +19,7 @@ from suanli.training._facts import Facts, facts, model_flop
 from suanli.training._memory import RESERVE, Memory
 from suanli.training._offers import Offers
 from suanli.training._parameters import Parameters, fitted_parameters, sigma_of
+from suanli.training._profile import Profile, as_measured
 from suanli.training._routing import dropped_share
 from suanli.training._search import Found, chosen, ranked, search_space
 from suanli.training._strategy import Strategies, describe
@@ -29,7 +30,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A run and where it stands: what to train, in which batches, on how many chips, in which software era."""
+    """A run and where it stands: what to train, in which batches, on how many chips, in which software era.
+
+    ``profile`` holds measured times of its layers, where there are any.
+    """
 
     model: Model
     facts: Facts
@@ -39,6 +43,7 @@ class Setting:
     batch: int
     precision: str
     era: Era
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +175,8 @@ def step(setting: Setting, strategies: Strategies, *, parameters: Parameters | N
         eras=[setting.era],
         precision=setting.precision,
     )
-    return steps_of(setting, prepared, parameters or fitted_parameters())[0]
+    p = parameters or fitted_parameters()
+    return steps_of(setting, as_measured(prepared, setting.profile, p, precision=setting.precision), p)[0]
 
 
 def _check(setting: Setting, s: Strategies) -> None:
@@ -204,6 +210,9 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
     flop = float((model_flop(f, np.array([float(setting.seq)])) - dropped * routed)[0])
     peak = setting.site.chip.peak[half_format(setting.site.chip)]
     n = seconds.shape[0]
+    sources: tuple[str, ...] = (f"training parameters fitted on measured runs; era {setting.era.source}",)
+    if setting.profile is not None:
+        sources += (f"layers as measured: {setting.profile.source}",)
     out = []
     for i in range(n):
         estimate = lognormal(seconds[i], spread)
@@ -220,7 +229,7 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
                     p10=estimate.p10,
                     p90=estimate.p90,
                     breakdown={k: np.broadcast_to(v, (n,))[i : i + 1] for k, v in parts.items()},
-                    sources=(f"training parameters fitted on measured runs; era {setting.era.source}",),
+                    sources=sources,
                 ),
                 first=_memory_at(first, i, n),
                 last=_memory_at(last, i, n),
@@ -267,6 +276,7 @@ def search(
         era=setting.era,
         precision=setting.precision,
         parameters=p,
+        profile=setting.profile,
         memory_limit=memory_limit,
         pins=pins,
         exact=exact,

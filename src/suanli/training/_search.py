@@ -14,6 +14,7 @@ from suanli.training._evaluate import Prepared, bits_of, step_time, total_memory
 from suanli.training._facts import Facts
 from suanli.training._offers import Offers, offers_of
 from suanli.training._parameters import Parameters
+from suanli.training._profile import Profile, as_measured
 from suanli.training._space import Space, space, valid
 from suanli.training._step import Habits
 from suanli.training._strategy import Strategies
@@ -113,6 +114,7 @@ def search_space(
     era: Era,
     precision: str,
     parameters: Parameters,
+    profile: Profile | None = None,
     memory_limit: float | None = None,
     pins: Mapping[str, int] | None = None,
     exact: bool = True,
@@ -123,8 +125,8 @@ def search_space(
     """Return the best strategy of every layout of the whole space; an interruption (Ctrl-C) keeps what was found.
 
     ``memory_limit`` in bytes a chip (default: the chip's own); ``pins``, ``exact``, ``schedules`` and ``offers`` as for
-    ``layouts`` (default: what the era offers). Raises
-    InfeasibleError where no degrees fill the chips.
+    ``layouts`` (default: what the era offers); ``profile`` holds measured layers. Raises InfeasibleError where no
+    degrees fill the chips.
     """
     of = space(
         f,
@@ -138,6 +140,7 @@ def search_space(
         offers=offers_of(era.id) if offers is None else offers,
     )
     prepared = prepare_grid(site, f, of, seq=seq, era=era, precision=precision)
+    prepared = as_measured(prepared, profile, parameters, precision=precision)
     room = memory_limit if memory_limit is not None else (site.chip.memory_bytes or np.inf)
     return visit(prepared, of, parameters, room, order=_scattered(of.n_layouts), progress=progress)
 

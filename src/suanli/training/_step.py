@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,7 +197,21 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
         cp=cp_back + full * cp,
         ep=(1.0 + full) * exposed_ep,
     )
-    return one, two
+    if np.all(u.own_f == 1.0) and np.all(u.own_b == 1.0):
+        return one, two
+    return _scaled(one, u.own_f, again=u.own_f), _scaled(two, u.own_b, again=u.own_f)
+
+
+def _scaled(one: Pass, own: Array, *, again: Array) -> Pass:
+    """Return a pass whose work on the chip takes ``own`` times as long, what it computes again ``again`` times."""
+    return replace(
+        one,
+        products=own * one.products,
+        attention=own * one.attention,
+        passes=own * one.passes,
+        recompute=again * one.recompute,
+        launch=own * one.launch,
+    )
 
 
 def _exposed_context(s: Strategies, t: Traffic, r: Rates, *, core: Array, core_back: Array) -> tuple[Array, Array]:

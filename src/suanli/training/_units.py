@@ -29,7 +29,7 @@ class Units:
     8- and 4-bit formats; ``route`` permutation of tokens to experts. ``head`` and ``loss`` are the output layer's,
     whose row length is ``misaligned`` by 0, 0.5 or 1; ``plain`` 1 says that the fused softmax leaves the scores to
     PyTorch's operators, one pass each in 4 bytes; ``depth`` is the product that joins a prediction depth's two
-    inputs, forward and backward.
+    inputs, forward and backward. ``own_f`` and ``own_b`` multiply a layer's passes: measured over predicted.
     """
 
     gemm_f: Array
@@ -49,6 +49,8 @@ class Units:
     misaligned: Array
     plain: Array
     depth: Array
+    own_f: Array
+    own_b: Array
 
 
 def operator_format(chip: Chip, precision: str) -> str:
@@ -140,6 +142,8 @@ def unit_times(
         misaligned=_misalignment(vocab) + 0.0 * tokens,
         plain=plain + 0.0 * tokens,
         depth=depth[0] + depth[1],
+        own_f=np.ones_like(tokens),
+        own_b=np.ones_like(tokens),
     )
 
 
