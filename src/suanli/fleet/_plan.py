@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from suanli.errors import InputError
+from suanli.fleet._alternatives import Alternative, alternatives
 from suanli.fleet._build import as_known, grid_of, shares_of
 from suanli.fleet._case import Case
 from suanli.fleet._effects import importance
@@ -24,17 +25,7 @@ from suanli.fleet._program import Program, program
 from suanli.fleet._scenarios import Futures, fresh, one_by_one, reduced
 from suanli.fleet._schema import CaseSpec, Variant, View
 from suanli.fleet._screening import Screening, screening
-from suanli.fleet._solve import (
-    Alternative,
-    Solved,
-    Trial,
-    Worth,
-    alternatives,
-    deterministic,
-    solve_plan,
-    trial,
-    worth,
-)
+from suanli.fleet._solve import Solved, Trial, Worth, deterministic, solve_plan, trial, worth
 from suanli.fleet._work import NO_WORK, Work
 from suanli.fleet.mathematics import Shares
 

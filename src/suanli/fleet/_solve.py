@@ -16,7 +16,6 @@ from suanli.fleet._program import (
     Program,
     fixed_to,
     hand_over,
-    objective,
     program,
     run,
     scenario_cost,
@@ -184,31 +183,51 @@ def evaluate(
 ) -> tuple[Array, Answer]:
     """Return (cost of each scenario in MUSD, the answer) with the first stage held at ``d``.
 
-    The second stage minimises the mean, with ``tail`` the case's blend of mean and tail. ``start`` is the answer to
-    the same programme with another first stage, from which the solver has less far to go.
+    ``start`` is the answer to the same programme with another first stage, from which the solver has less far to go.
+    The rest is as ``evaluations`` has it.
+    """
+    return evaluations(p, (d,), tail=tail, seconds=seconds, start=start)[0]
+
+
+def evaluations(
+    p: Program, held: Sequence[Decision], *, tail: bool = False, seconds: float = 300.0, start: Answer | None = None
+) -> list[tuple[Array, Answer]]:
+    """Return (cost of each scenario in MUSD, the answer) for each first stage of ``held``.
+
+    The second stage minimises the mean, with ``tail`` the case's blend of mean and tail.
 
     Orders that cannot be placed in any scenario of ``p`` are left out, as they would be refused. A firm service or
     deadline that the held plan cannot keep is missed at the cost of what is missing.
     """
+    if not tail:
+        p = replace(p, setting=replace(p.setting, grid=replace(p.setting.grid, cvar=(0.0, 1.0))))
+    p = _held_limits_off(p)
+    solver, out = hand_over(p, seconds=seconds), []
+    if start is not None:
+        solver.setBasis(start.basis)
+    every = np.arange(p.setting.columns.n, dtype=np.int32)
+    for d in held:  # one model, only the bounds of the first stage change: the solver goes on from the last answer
+        one = fixed_to(p, *_first_stage(p, d))
+        solver.changeColsBounds(len(every), every, one.lower, one.upper)
+        answer = run(solver)
+        if answer.status == "infeasible":
+            one = _promises_off(one)
+            answer = run(hand_over(one, seconds=seconds))
+        if answer.status != "optimal":
+            raise SuanliError(f"a fixed plan could not be evaluated: {answer.status}")
+        out.append((scenario_cost(one, answer.x), answer))
+    return out
+
+
+def _first_stage(p: Program, d: Decision) -> tuple[NDArray[np.int64], Array]:
+    """Return (columns, values) that hold the first stage of a programme at ``d``."""
     c = p.setting.columns
     columns, values = [], []
     for place, value in ((c.order, d.order), (c.power, d.power), (c.project, d.project)):
         live = place != ABSENT
         columns.append(place[live])
         values.append(np.maximum(value[live], 0.0))
-    held = fixed_to(_held_limits_off(p), np.concatenate(columns), np.concatenate(values))
-    if not tail:
-        held = replace(held, setting=replace(held.setting, grid=replace(held.setting.grid, cvar=(0.0, 1.0))))
-    solver = hand_over(held, seconds=seconds)
-    if start is not None:
-        solver.setBasis(start.basis)
-    answer = run(solver)
-    if answer.status == "infeasible":
-        held = _promises_off(held)
-        answer = run(hand_over(held, seconds=seconds))
-    if answer.status != "optimal":
-        raise SuanliError(f"a fixed plan could not be evaluated: {answer.status}")
-    return scenario_cost(held, answer.x), answer
+    return np.concatenate(columns), np.concatenate(values)
 
 
 def _promises_off(p: Program) -> Program:
@@ -244,8 +263,7 @@ def worth(
     """Return what planning on futures is worth: against expected values, and against knowing each future."""
     g = replace(solved.grid, cvar=(0.0, 1.0))
     probability = futures.probability
-    plan, _ = evaluate(solved.program, decision(solved))
-    other, _ = evaluate(solved.program, decision(mean_plan))
+    (plan, _), (other, _) = evaluations(solved.program, (decision(solved), decision(mean_plan)))
     known = np.zeros(futures.n)
     for s in range(futures.n):
         tell(f"future {s + 1} of {futures.n} known beforehand")
@@ -277,9 +295,7 @@ def costs_in(
     for first in range(0, futures.n, batch):
         some = range(first, min(first + batch, futures.n))
         p = program(replace(grid, cvar=(0.0, 1.0)), rates, select(futures, some), shares)
-        answer: Answer | None = None
-        for i, d in enumerate(held):
-            cost, answer = evaluate(p, d, start=answer)
+        for i, (cost, answer) in enumerate(evaluations(p, held)):
             costs[i, some.start : some.stop] = cost
             served[i, some.start : some.stop] = served_share(p, answer.x)
     return costs, served
@@ -299,86 +315,3 @@ def served_share(p: Program, x: Array) -> Array:
             lost[s] += float((price[live] * x[c.short[s, w][live]]).sum())
             asked[s] += float((price * g.demand[w] * f.demand[s, w] / size)[live].sum())
     return np.divide(asked - lost, asked, out=np.ones(f.n), where=asked > 0)
-
-
-# ------------------------------------------------------------------------------------------------------- alternatives
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
-    """A plan within a slack of the best cost that differs most in one respect."""
-
-    id: str
-    sentence: str
-    slack: float
-    cost: float
-    before: float
-    after: float
-    unit: str
-    decision: Decision
-
-
-def alternatives(solved: Solved, *, slack: float = 0.02, seconds: float = 60.0) -> tuple[Alternative, ...]:
-    """Return near-optimal plans within ``slack`` of the cost: less of the main supplier, place and technology."""
-    g, p = solved.grid, solved.program
-    spend = np.where(np.array([x.leased for x in g.lines])[:, None], g.rent * np.minimum(g.stay, g.T)[:, None], g.price)
-    placed = decision(solved).order * spend
-    out = []
-    ways = (
-        ("supplier", [x.supplier for x in g.lines], "orders from {0} lowered as far as {1:.0%} of extra cost allows"),
-        ("place", [x.site for x in g.lines], "orders for {0} lowered as far as {1:.0%} of extra cost allows"),
-        ("technology", [x.chip for x in g.lines], "orders of {0} lowered as far as {1:.0%} of extra cost allows"),
-    )
-    base = abs(solved.answer.objective)
-    for kind, of, sentence in ways:
-        totals = {name: float(sum(placed[j].sum() for j in range(g.J) if of[j] == name)) for name in sorted(set(of))}
-        top = max(totals, key=lambda n: totals[n])
-        if totals[top] <= 0:
-            continue
-        goal = np.zeros(p.setting.columns.n)
-        for j in range(g.J):
-            live = p.setting.columns.order[j] != ABSENT
-            if of[j] == top:
-                goal[p.setting.columns.order[j][live]] = spend[j][live]
-        answer = _with_goal(p, solved.answer, goal, solved.answer.objective + slack * base, seconds)
-        if answer.status != "optimal":
-            continue
-        other = replace(solved, answer=answer)
-        out.append(
-            Alternative(
-                id=kind,
-                sentence=sentence.format(top, slack),
-                slack=slack,
-                cost=float(p.setting.futures.probability @ scenario_cost(p, answer.x)),
-                before=totals[top],
-                after=float(goal @ answer.x),
-                unit="MUSD",
-                decision=decision(other),
-            )
-        )
-    return tuple(out)
-
-
-PRIMAL = 4
-"""HiGHS's number for the primal simplex: the start is feasible, only the goal is new."""
-
-
-def _with_goal(p: Program, start: Answer, goal: Array, most: float, seconds: float) -> Answer:
-    """Return the answer with the least ``goal`` among plans whose objective is at most ``most``, from a known plan."""
-    import highspy
-
-    solver = hand_over(p, seconds=seconds)
-    solver.setBasis(start.basis)
-    solver.setOptionValue("simplex_strategy", PRIMAL)
-    cost = objective(p)
-    live = np.flatnonzero(cost).astype(np.int32)
-    offset = p.setting.futures.probability @ p.fixed * (1.0 - _tail_weight(p))
-    solver.addRow(-highspy.kHighsInf, float(most - offset), len(live), live, cost[live])
-    n = p.setting.columns.n
-    solver.changeColsCost(n, np.arange(n, dtype=np.int32), goal)
-    solver.changeObjectiveOffset(0.0)
-    return run(solver)
-
-
-def _tail_weight(p: Program) -> float:
-    return p.setting.grid.cvar[0] if p.setting.columns.tail.size else 0.0
