@@ -96,3 +96,5 @@ def test_tails_grow_with_the_percentile() -> None:
     assert tail(0.99, metric="ttft") == pytest.approx(2.6)
     assert tail(0.99, metric="tpot") == pytest.approx(1.12)
     assert 1.0 < tail(0.9, metric="ttft") < 2.6
+    assert tail(0.1, metric="ttft") == 1.0
+    assert tail(1.0, metric="tpot") == float("inf")

@@ -160,7 +160,7 @@ def _limit(service: Service, metric: str) -> float:
     limit = service.ttft_s if metric == "ttft" else service.tpot_s
     if metric == "tpot" and service.output_tokens <= 1:
         limit = None
-    return _NO_LIMIT if limit is None else limit / float(tail(service.percentile, metric=metric))
+    return _NO_LIMIT if limit is None else limit / tail(service.percentile, metric=metric)
 
 
 def _option(

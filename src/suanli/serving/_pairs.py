@@ -60,7 +60,7 @@ def pairs(
     whole = float(service.input_tokens)
     cached = whole * min(service.prefix_hit, 0.99)
     limits = [
-        1e9 if limit is None else limit / float(tail(service.percentile, metric=metric))
+        1e9 if limit is None else limit / tail(service.percentile, metric=metric)
         for metric, limit in (("ttft", service.ttft_s), ("tpot", service.tpot_s))
     ]
     hand_over = np.array(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from suanli.serving._steady import Habits, Lanes, Steady, closed_loop, held_tokens, seats_of
 
@@ -17,16 +19,15 @@ _TAIL_TPOT = 1.12
 _Z99 = 2.3263478740408408
 
 
-def tail(percentile: ArrayLike, *, metric: str) -> Array:
+def tail(percentile: float, *, metric: str) -> float:
     """Return a percentile over the mean of ``ttft`` or ``tpot`` across requests, log-normal through the p99 measured.
 
     A percentile of 0.5 is taken as a limit on the mean, as services state it.
     """
-    from scipy.special import ndtri
-
     top = _TAIL_TTFT if metric == "ttft" else _TAIL_TPOT
-    out: Array = top ** np.maximum(ndtri(np.asarray(percentile, dtype=np.float64)) / _Z99, 0.0)
-    return out
+    if percentile >= 1.0:
+        return inf
+    return float(top ** (NormalDist().inv_cdf(max(percentile, 0.5)) / _Z99))
 
 
 def spread_loads(lanes: Lanes, held: Array, loads: int = LOADS) -> tuple[Lanes, NDArray[np.intp], Array]:
