@@ -52,6 +52,8 @@ def columns_of(spec: Spec, keys: Sequence[str]) -> list[Column]:
     for part in PARTS:
         out += [Column(part, "", name) for name in ("one", *spec.base.get(part, ()))]
         for key in keys:
+            if part in spec.common and key.startswith("family:"):
+                continue
             out += [Column(part, key, name) for name in ("one", *_features(spec, key, part))]
     return out
 

@@ -19,7 +19,7 @@ class Spec:
     """Features that each part's efficiency may depend on, and starting constants.
 
     ``base``: pooled over chips and software; ``family``: of one family, or of one kernel on it; ``kernel``: of one
-    kernel or one number format.
+    kernel or one number format. The parts in ``common`` have no shift of a family: its datasheet says all of it.
     """
 
     base: Mapping[str, tuple[str, ...]]
@@ -27,3 +27,4 @@ class Spec:
     kernel: Mapping[str, tuple[str, ...]]
     start: Mapping[str, float]
     sharpness: float
+    common: tuple[str, ...] = ()

@@ -237,7 +237,10 @@ def shift_weights(
         framework, _, name = kernel.partition("/")
         attention = op.startswith(("attention", "mla"))
         algorithm = grid_of(kernel).algorithm if attention else ""
-        out[f"kernel:*/{algorithm}" if algorithm else f"framework:{framework}"] = 1.0
+        if algorithm:
+            out[f"kernel:*/{algorithm}"] = 1.0
+        elif op != "gemm":  # frameworks call the same few libraries for a product
+            out[f"framework:{framework}"] = 1.0
         out.update({f"method:{method}": 1.0 for method in METHODS if method in name.casefold()})
         key = f"kernel:{kernel}:{form}"
         out[key] = 1.0

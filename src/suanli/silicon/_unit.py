@@ -26,10 +26,10 @@ class Unit:
     """A chip as its laws see it.
 
     ``like`` names the measured family that this one resembles ('': none) and ``likeness`` how far. ``cores`` run one
-    output tile each; ``granule`` is the matrix unit's m, n, k. ``bandwidth`` (B/s) is the memory's, infinite where
-    on-chip SRAM is all there is; ``cache`` (B) is the last cache that all cores share, ``cache_rate`` (B/s) what the
-    cores can draw from it. ``exp_rate`` counts exponentials per second; ``joule_per_flop`` is a first estimate for
-    16-bit operands; ``watts`` the sustained limit, infinite where unknown.
+    output tile each; ``granule`` is the matrix unit's m, n, k. ``bandwidth`` (B/s) is the memory's, less what inline
+    ECC takes of it, infinite where on-chip SRAM is all there is; ``cache`` (B) is the last cache that all cores share,
+    ``cache_rate`` (B/s) what the cores can draw from it. ``exp_rate`` counts exponentials per second;
+    ``joule_per_flop`` is a first estimate for 16-bit operands; ``watts`` the sustained limit, infinite where unknown.
     """
 
     family: str
@@ -63,7 +63,7 @@ def unit_of(chip: Chip) -> Unit:
     entry = {**table["default"], **table["families"].get(chip.family, {})}
     clock = chip.clock_hz or _DEFAULT_CLOCK
     cores = _cores(chip, entry["core"], clock, counted=entry["counted"])
-    bandwidth = _bandwidth(chip)
+    bandwidth = _bandwidth(chip, table["inline_ecc"])
     drawn = entry["fill"] * cores * clock
     if math.isfinite(bandwidth):
         drawn = max(drawn, _CACHE_OVER_MEMORY * bandwidth)
@@ -107,10 +107,14 @@ def energy_time(unit: Unit, flop: NDArray[np.float64], bits: float) -> NDArray[n
     return out
 
 
-def _bandwidth(chip: Chip) -> float:
-    """Return the memory's bandwidth. Raises InputError where the chip has memory but states none."""
+def _bandwidth(chip: Chip, ecc: dict[str, Any]) -> float:
+    """Return the memory's bandwidth for data. Raises InputError where the chip has memory but states none.
+
+    Where ECC lies in the memory itself, its share passes through the same pins.
+    """
     if chip.memory_bandwidth:
-        return chip.memory_bandwidth
+        inline = chip.family in ecc["families"] and chip.memory_kind == ecc["memory_kind"]
+        return chip.memory_bandwidth / (1.0 + ecc["share"]) if inline else chip.memory_bandwidth
     if chip.memory_kind.casefold() == "none" or chip.memory_bytes == 0.0:
         return math.inf
     raise InputError(f"chip '{chip.id}': memory bandwidth is unknown; state memory_bandwidth in a chip file")

@@ -1,0 +1,19 @@
+"""Chips as the laws see them."""
+
+from __future__ import annotations
+
+import pytest
+
+from suanli.catalog import chip
+from suanli.silicon._unit import unit_of
+
+
+@pytest.mark.parametrize("name", ["l40s", "a40", "a10"])
+def test_inline_ecc_takes_its_share_of_a_gddr6_boards_bandwidth(name: str) -> None:
+    # 2 bytes of ECC for every 32 of data: NVIDIA IGX Thor user guide, DRAM-ECC.
+    assert unit_of(chip(name)).bandwidth * 17.0 / 16.0 == pytest.approx(chip(name).memory_bandwidth)
+
+
+@pytest.mark.parametrize("name", ["h100", "a100", "rtx-pro-6000-server", "rtx4090", "s4000"])
+def test_other_memory_gives_all_its_bandwidth_to_data(name: str) -> None:
+    assert unit_of(chip(name)).bandwidth == chip(name).memory_bandwidth
