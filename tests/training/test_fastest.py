@@ -12,6 +12,7 @@ from suanli.errors import InfeasibleError
 from suanli.training import EVERYTHING, Parameters, Setting, describe, prior_parameters, search, setting_of, step_time
 from suanli.training._fastest import fastest, fastest_steps, least_time
 from suanli.training._offers import offers_of
+from suanli.training._rates import usual_offers
 from suanli.training._search import prepare_grid
 from suanli.training._space import space, valid
 from suanli.training._strategy import SCHEDULES
@@ -39,7 +40,7 @@ def test_the_quick_path_picks_what_a_whole_search_picks(
     name: str, chip: str, sizes: tuple[int, ...], more: dict[str, object]
 ) -> None:
     pools = [setting(name, chip, n, **more) for n in sizes]
-    offers = replace(offers_of(pools[0].era.id), hybrid=False)
+    offers = usual_offers(pools[0])
     for pool, quick in zip(pools, fastest_steps(pools, offers, PRIOR), strict=True):
         whole = search(pool, top=1, exact=False, offers=offers, parameters=PRIOR).best
         assert not isinstance(quick, InfeasibleError)

@@ -106,12 +106,12 @@ def _answers(
     """Return the best step of pools of each size, or why there is none; ``asked`` makes the setting of a size."""
     try:
         settings = [asked(int(size)) for size in pool_sizes]
-        return list(fastest_steps(settings, _usual(settings[0]), parameters)) if settings else []
+        return list(fastest_steps(settings, usual_offers(settings[0]), parameters)) if settings else []
     except SuanliError as error:
         return [error] * len(pool_sizes)
 
 
-def _usual(setting: Setting) -> Offers:
+def usual_offers(setting: Setting) -> Offers:
     """Return what the era offers less what rarely changes its best: one exchange of context, no hybrid sharding."""
     offers = offers_of(setting.era.id)
     contexts = ("ring",) if "ring" in offers.contexts else offers.contexts[:1]
