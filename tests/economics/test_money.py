@@ -17,7 +17,7 @@ from suanli.quantities import YEAR
     [
         ("2025-01-22", "CNY", 7.27),  # a day after the Financial Times' 40 bn = 5.5 bn
         ("2024-02-10", "CNY", 7.18),
-        ("2024-09-01", "CNY", 7.20),  # no dated rate near: the mean of 2024
+        ("2024-09-01", "CNY", 7.1957),  # no dated rate near: the mean of 2024
         ("2025-12-20", "CNY", 7.05),
         ("2026-06-01", "CNY", 7.05),  # after the last: the nearest before
         ("2024-06-30", "MYR", 4.69),
