@@ -89,22 +89,6 @@ def test_vtrain_single_node_table_replays_one_layer() -> None:
     assert start[4] - start[2] == pytest.approx(4 * gap, rel=1e-8)
 
 
-def test_vtrain_picks_lose_by_the_profiles_alone() -> None:
-    # vTrain profiled each hidden size, tensor degree and micro-batch once. With the mean error of each of these 32
-    # profiles taken away, the layouts picked (pipelines, replicas, micro-batches) are the best ones.
-    names = ["n", "gb", "mb", "h", "a", "L", "s", "tp", "dp", "pp", "ms"]
-    d = pl.read_csv(VTRAIN, new_columns=names)
-    rows = score("vtrain", [VTRAIN]).rows
-    place = rows["id"].str.split(":").list.last().cast(pl.Int64) - 1
-    d = d[place.to_list()].with_columns(predicted=rows["predicted"] * 1e3)
-    d = d.with_columns(error=(pl.col("predicted") / pl.col("ms")).log().mean().over("h", "tp", "mb"))
-    d = d.with_columns(pick=pl.col("predicted") / pl.col("error").exp())
-    sweeps = d.group_by("n", "gb", "h", "L").agg(
-        pl.len(), lost=pl.col("ms").sort_by("pick").first() / pl.col("ms").min() - 1.0
-    )
-    assert float(np.mean(sweeps.filter(pl.col("len") >= 3)["lost"].to_numpy())) < 0.002
-
-
 def test_every_left_out_set_has_no_trace_of_its_group() -> None:
     stored = catalog.fitted("training")
     titles = set(pl.read_csv(RUNS)["source_title"].unique())
