@@ -127,7 +127,7 @@ def test_a_retired_chip_brings_its_end_value() -> None:
     grid = replace(grid, stay=np.full(grid.J, 6, dtype=np.int64))
     plain = program(grid, rates, futures, shares).setting
     setting = program(replace(grid, end_value=np.full(grid.J, 0.2)), rates, futures, shares).setting
-    less = order_cost(plain, 0, 0) - order_cost(setting, 0, 0)
+    less = order_cost(plain, 0)[0] - order_cost(setting, 0)[0]
     lead = len(grid.curve[0]) - 1
     t = next(int(t) for t in np.flatnonzero(grid.order[0]) if t + lead + 6 < grid.T)
     alive = (1 - grid.failures[0]) ** 6 * futures.delivered[0, 0]

@@ -153,11 +153,13 @@ def test_what_the_case_says_arrived_counts(tables: Tables) -> None:
 
 
 def test_a_lease_under_term_is_paid_whether_it_runs_or_not(tables: Tables) -> None:
-    from suanli.fleet._costs import fixed_cost
+    from suanli.fleet._costs import fixed_costs
 
     placed = Placed(offer="rented", site="hall", month="2024-03", chips=1.0)
     without, having = (seen(tables, "2024-06", Frozen(since="2024-02", orders=x)) for x in ((), (placed,)))
-    costs = [fixed_cost(program(grid_for(b, None), b.rates, b.futures, b.shares).setting, 0) for b in (without, having)]
+    costs = [
+        fixed_costs(program(grid_for(b, None), b.rates, b.futures, b.shares).setting)[0] for b in (without, having)
+    ]
     # term of 6 months from April: June to September are still due, 90 % of them used or not
     discount = 1.08 ** (-np.arange(4) / 12)
     rent = 1.5 * 730.5 * 1e3 / 1e6 * 0.9 * discount.sum()

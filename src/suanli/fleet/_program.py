@@ -146,7 +146,9 @@ def _columns(
             stock[j, k] = take(np.arange(grid.T) >= int(np.flatnonzero(moving)[0]))
     alone = np.full(len(grid.pools), ABSENT, dtype=np.int64) if parking else _alone(grid, rates)
     now = np.arange(grid.T) >= grid.start
-    can = _possible(grid, futures, kinds, stock) & now
+    there = _there(grid, kinds, stock)
+    coming = (there != ABSENT) & (futures.delivered > 0)[:, :, None]
+    can = _possible(grid, futures, coming) & now
     serves = (rates.serve > 0) & (alone[:, None] != np.arange(len(grid.services))[None, :])
     use = take(can[:, :, None, :] & serves[None, :, :, None])
     train = _train_columns(grid, rates, futures, can, take)
@@ -159,11 +161,11 @@ def _columns(
     gap = take(_gaps(shares))
     power = take(options)
     project = take(np.ones(len(grid.projects), dtype=bool))
-    park = take(_parkable(grid, futures, kinds, stock) if parking else np.zeros((s, grid.J, grid.T), dtype=bool))
+    park = take(coming & now & (grid.draw > 0)[:, None] & parking)  # chips still to come may have to wait for power
     tail = take(np.ones(s + 1 if grid.cvar[0] > 0 and s > 1 else 0, dtype=bool))
     return Columns(
         n=n, order=order, stock=stock, use=use, train=train, short=short, miss=miss, power=power, project=project,
-        gap=gap, tail=tail, park=park, alone=alone,
+        gap=gap, tail=tail, park=park, there=there, alone=alone,
     )  # fmt: skip
 
 
@@ -186,28 +188,20 @@ def _alone(grid: Grid, rates: Rates) -> Ints:
     return out
 
 
-def _possible(grid: Grid, futures: Futures, kinds: Classes, stock: Mapping[tuple[int, int], Ints]) -> NDArray[np.bool_]:
-    """Return [S, Q, T]: whether a pool can hold anything legal to run."""
-    out = np.zeros((futures.n, len(grid.pools), grid.T), dtype=bool)
-    for q, pool in enumerate(grid.pools):
-        for j in pool.lines:
-            for s in range(futures.n):
-                there = grid.given[j] > 0
-                key = (j, int(kinds.of[s, j]))
-                if key in stock and futures.delivered[s, j] > 0:
-                    there = there | (stock[key] != ABSENT)
-                out[s, q] |= there & grid.run[j] & futures.usable[s, j]
+def _there(grid: Grid, kinds: Classes, stock: Mapping[tuple[int, int], Ints]) -> Ints:
+    """Return [S, J, T]: the stock of each line in each scenario, by the class of its deliveries."""
+    out = np.full((len(kinds.of), grid.J, grid.T), ABSENT, dtype=np.int64)
+    for (j, k), columns in stock.items():
+        out[kinds.of[:, j] == k, j] = columns
     return out
 
 
-def _parkable(grid: Grid, futures: Futures, kinds: Classes, stock: Mapping[tuple[int, int], Ints]) -> NDArray[np.bool_]:
-    """Return [S, J, T]: where chips of a line that are still to come may have to wait for power."""
-    out = np.zeros((futures.n, grid.J, grid.T), dtype=bool)
-    for s in range(futures.n):
-        for j in range(grid.J):
-            key = (j, int(kinds.of[s, j]))
-            if key in stock and futures.delivered[s, j] > 0:
-                out[s, j] = (stock[key] != ABSENT) & (np.arange(grid.T) >= grid.start) & (grid.draw[j] > 0)
+def _possible(grid: Grid, futures: Futures, coming: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return [S, Q, T]: whether a pool can hold anything legal to run. ``coming`` [S, J, T] is what may arrive."""
+    legal = ((grid.given > 0) | coming) & grid.run & futures.usable
+    out = np.zeros((futures.n, len(grid.pools), grid.T), dtype=bool)
+    for q, pool in enumerate(grid.pools):
+        out[:, q] = legal[:, list(pool.lines)].any(axis=1)
     return out
 
 
@@ -284,15 +278,6 @@ def hand_over(p: Program, *, seconds: float = 600.0, method: str = "choose") -> 
     bounds = (p.lower, p.upper, p.low, p.high)
     if not (np.isfinite(cost).all() and np.isfinite(p.matrix.data).all()) or any(np.isnan(b).any() for b in bounds):
         raise SolverError("a figure of the plan is no number: look for a price, rate or power that is not finite")
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = p.setting.columns.n, len(p.low)
-    lp.col_cost_, lp.offset_ = cost, constant(p)
-    lp.col_lower_, lp.col_upper_ = p.lower, p.upper
-    lp.row_lower_, lp.row_upper_ = p.low, p.high
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = p.matrix.indptr
-    lp.a_matrix_.index_ = p.matrix.indices
-    lp.a_matrix_.value_ = p.matrix.data
     solver = highspy.Highs()
     options = {
         "output_flag": False, "threads": 1, "time_limit": seconds, "solver": method,
@@ -301,7 +286,11 @@ def hand_over(p: Program, *, seconds: float = 600.0, method: str = "choose") -> 
     for name, value in options.items():
         _checked(solver.setOptionValue(name, value), f"option {name}")
     try:
-        _checked(solver.passModel(lp), "model")
+        told = solver.passModel(
+            len(cost), len(p.low), p.matrix.nnz, highspy.MatrixFormat.kRowwise, highspy.ObjSense.kMinimize, constant(p),
+            cost, *bounds, p.matrix.indptr, p.matrix.indices, p.matrix.data, np.zeros(len(cost), dtype=np.int32),
+        )  # fmt: skip
+        _checked(told, "model")
     except MemoryError as error:
         raise SolverError(MEMORY) from error
     return solver

@@ -205,17 +205,15 @@ def evaluations(
     solver, out = hand_over(p, seconds=seconds), []
     if start is not None:
         solver.setBasis(start.basis)
-    every = np.arange(p.setting.columns.n, dtype=np.int32)
     for d in held:  # one model, only the bounds of the first stage change: the solver goes on from the last answer
-        one = fixed_to(p, *_first_stage(p, d))
-        solver.changeColsBounds(len(every), every, one.lower, one.upper)
+        columns, values = _first_stage(p, d)
+        solver.changeColsBounds(len(columns), columns.astype(np.int32), values, values)
         answer = run(solver)
         if answer.status == "infeasible":
-            one = _promises_off(one)
-            answer = run(hand_over(one, seconds=seconds))
+            answer = run(hand_over(_promises_off(fixed_to(p, columns, values)), seconds=seconds))
         if answer.status != "optimal":
             raise SuanliError(f"a fixed plan could not be evaluated: {answer.status}")
-        out.append((scenario_cost(one, answer.x), answer))
+        out.append((scenario_cost(p, answer.x), answer))
     return out
 
 

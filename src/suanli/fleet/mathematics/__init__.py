@@ -16,7 +16,7 @@ from suanli.fleet.mathematics import (
     _works,
 )
 from suanli.fleet.mathematics._arrival import classes
-from suanli.fleet.mathematics._base import Block, Classes, Columns, Family, Setting, Shares, available
+from suanli.fleet.mathematics._base import Block, Classes, Columns, Family, Setting, Shares, pool_of, working
 from suanli.fleet.mathematics._money import order_payment, spent_before
 
 FAMILIES: tuple[Family, ...] = (
@@ -49,8 +49,9 @@ __all__ = [
     "Family",
     "Setting",
     "Shares",
-    "available",
     "classes",
     "order_payment",
+    "pool_of",
     "spent_before",
+    "working",
 ]

@@ -39,7 +39,8 @@ class Columns:
     ``order`` [J, T] thousand chips; ``stock`` (line, class) -> [T] thousand chips; ``use`` [S, Q, W, T] thousand
     chips; ``train`` (scenario, run, pool) -> [G, T]; ``short`` [S, W, T] share of the largest demand; ``miss`` [S, R]
     share of a run; ``power`` [O, T] MW; ``project`` [P] 0..1; ``gap`` [shares, years] MUSD; ``tail`` [S + 1];
-    ``park`` [S, J, T] thousand chips that are there but not switched on.
+    ``park`` [S, J, T] thousand chips that are there but not switched on; ``there`` [S, J, T] is the stock of a line in
+    a scenario, from ``stock`` by the line's class.
     """
 
     n: int
@@ -54,6 +55,7 @@ class Columns:
     gap: Ints
     tail: Ints
     park: Ints
+    there: Ints
     alone: Ints
     """[Q]: the only service of a pool that needs no use variable, or ABSENT."""
 
@@ -165,15 +167,15 @@ class Triples:
         )
 
 
-def available(setting: Setting, pool: int, s: int) -> list[tuple[Ints | None, Array]]:
-    """Return what a pool can use in scenario ``s``: (stock columns [T] or None, coefficients or constants [T])."""
-    g, f, c = setting.grid, setting.futures, setting.classes
-    out: list[tuple[Ints | None, Array]] = []
-    for j in g.pools[pool].lines:
-        legal = (g.run[j] & f.usable[s, j]) * (1.0 - g.spares[j])
-        key = (j, int(c.of[s, j]))
-        if g.given[j].any():
-            out.append((None, legal * g.given[j]))
-        if key in setting.columns.stock:
-            out.append((setting.columns.stock[key], legal * f.delivered[s, j]))
+def working(setting: Setting) -> Array:
+    """Return [S, J, T]: the part of a line's chips there that may work: legal to run, and no spares."""
+    g, f = setting.grid, setting.futures
+    return np.asarray((g.run & f.usable) * (1.0 - g.spares)[:, None])
+
+
+def pool_of(setting: Setting) -> Ints:
+    """Return [J]: the pool that each line belongs to."""
+    out = np.zeros(setting.grid.J, dtype=np.int64)
+    for q, pool in enumerate(setting.grid.pools):
+        out[list(pool.lines)] = q
     return out

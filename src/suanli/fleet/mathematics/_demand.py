@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from suanli.fleet.mathematics._base import ABSENT, INFINITE, Block, Family, Setting, Triples, available
+from suanli.fleet.mathematics._base import INFINITE, Block, Family, Setting, Triples, pool_of, working
 
 
 def rows(setting: Setting) -> Block:
-    """Return one row per scenario, service and month."""
+    """Return one row per service, scenario and month."""
     g, c, f = setting.grid, setting.columns, setting.futures
     out = Triples()
-    now = np.arange(g.start, g.T)
+    since, months = g.start, g.T - g.start
+    may, pool = working(setting), pool_of(setting)
+    of = {"scenario": np.repeat(np.arange(f.n), months), "month": np.tile(np.arange(since, g.T), f.n)}
     for w in range(len(g.services)):
         size = max(float(g.demand[w].max()), 1e-30)
-        serving = [q for q in range(len(g.pools)) if setting.rates.serve[q, w] > 0]
-        for s in range(f.n):
-            need = g.demand[w] * f.demand[s, w] / size
-            alone = [q for q in serving if c.alone[q] == w]
-            terms = [(setting.rates.serve[q, w] / size, available(setting, q, s)) for q in alone]
-            constant = sum(
-                (rate * a for rate, there in terms for cols, a in there if cols is None), start=np.zeros(g.T)
-            )
-            row = out.open(len(now), (need - constant)[now], INFINITE, scenario=s, service=w, month=now)
-            out.put(row, c.short[s, w, now], 1.0)
-            for q in serving:
-                if (c.use[s, q, w] != ABSENT).any():
-                    out.put(row, c.use[s, q, w, now], setting.rates.serve[q, w] / size)
-            for rate, there in terms:
-                for cols, a in there:
-                    if cols is not None:
-                        out.put(row, cols[now], rate * a[now])
+        rate = setting.rates.serve[:, w] / size
+        alone = (c.alone == w)[pool]  # lines whose chips count as they are there, without use variables
+        serve = may[:, alone] * rate[pool[alone]][:, None]
+        left = g.demand[w] * f.demand[:, w] / size - (serve * g.given[alone]).sum(axis=1)
+        row = out.open(f.n * months, left[:, since:].ravel(), INFINITE, service=w, **of).reshape(f.n, months)
+        out.put(row, c.short[:, w, since:], 1.0)
+        out.put(row[:, None], c.use[:, :, w, since:], rate[:, None])
+        out.put(row[:, None], c.there[:, alone, since:], (serve * f.delivered[:, alone, None])[:, :, since:])
     return out.block()
 
 

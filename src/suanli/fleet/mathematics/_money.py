@@ -12,6 +12,7 @@ def rows(setting: Setting) -> Block:
     g = setting.grid
     out = Triples()
     for p in range(len(g.pots)):
+        paid = np.stack([order_payment(setting, p, j) for j in range(g.J)])
         held = 0.0
         kept: list[int] = []
         for y in range(len(g.years)):
@@ -23,7 +24,8 @@ def rows(setting: Setting) -> Block:
             already = sum(spent_before(setting, p, k) for k in years)
             row = out.open(1, -INFINITE, held + limit - already, pot=p, year=y)
             for k in years:
-                _payments(setting, out, row, p, k)
+                out.put(row, setting.columns.order, paid[:, :, k])
+                _works(setting, out, row, p, k)
             if g.carry[p]:
                 held, kept = held + limit, years
     return out.block()
@@ -86,11 +88,9 @@ def _lease_left(setting: Setting, p: int, j: int, month: int, y: int) -> float:
     return float(((months < last) & (g.year == y)).sum() * g.rent[j, 0])
 
 
-def _payments(setting: Setting, out: Triples, row: object, p: int, y: int) -> None:
+def _works(setting: Setting, out: Triples, row: object, p: int, y: int) -> None:
+    """Add to a pot's year what sites and projects draw on it."""
     g, c = setting.grid, setting.columns
-    for j in range(g.J):
-        if g.lines[j].offer is not None:
-            out.put(row, c.order[j], order_payment(setting, p, j)[:, y])
     if "sites" in g.covers[p]:
         for o, option in enumerate(g.options):
             if option.pot == p:

@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import numpy as np
 
-from suanli.fleet.mathematics._base import ABSENT, INFINITE, Block, Family, Setting, Triples
+from suanli.fleet.mathematics._base import ABSENT, INFINITE, Block, Family, Ints, Setting, Triples
 
 
 def rows(setting: Setting) -> Block:
     """Return one row per site, month and distinct way in which scenarios fill the site."""
     g, c, f = setting.grid, setting.columns, setting.futures
     out = Triples()
+    since, now = g.start, np.arange(g.start, g.T)
     for i in range(len(g.sites)):
-        here = [j for j in range(g.J) if g.lines[j].site == g.sites[i]]
-        fixed = sum((g.draw[j] * g.given[j] for j in here), start=np.zeros(g.T))
-        now = np.arange(g.start, g.T)
-        movable = [j for j in here if g.lines[j].stock is None]
-        seen: set[tuple[tuple[int, float], ...]] = set()
-        for s in range(f.n):
-            way = tuple((int(setting.classes.of[s, j]), float(f.delivered[s, j])) for j in movable)
-            parked = [j for j in movable if (c.park[s, j] != ABSENT).any()]
-            if way in seen and not parked:
-                continue
-            seen.add(way)
-            row = out.open(len(now), -INFINITE, (g.power[i] - fixed)[now], site=i, month=now, scenario=s)
-            for j, (k, share) in zip(movable, way, strict=True):
-                if (j, k) in c.stock:
-                    out.put(row, c.stock[j, k][now], g.draw[j] * share)
-            for j in parked:
-                out.put(row, c.park[s, j, now], -g.draw[j])
-            for o, option in enumerate(g.options):
-                if option.site == i:
-                    for t in range(g.start, g.T - option.lead):
-                        out.put(row[t - g.start + option.lead :], c.power[o, t], -1.0)
+        here = np.array([x.site == g.sites[i] for x in g.lines], dtype=bool)
+        fixed = (g.draw[:, None] * g.given)[here].sum(axis=0)
+        movable = np.flatnonzero(here & np.array([x.stock is None for x in g.lines], dtype=bool))
+        s = _ways(setting, movable)
+        of = {"month": np.tile(now, len(s)), "scenario": np.repeat(s, len(now))}
+        high = np.tile((g.power[i] - fixed)[since:], len(s))
+        row = out.open(len(high), -INFINITE, high, site=i, **of).reshape(len(s), 1, len(now))
+        draw = g.draw[movable][:, None]
+        out.put(row, c.there[s][:, movable, since:], draw * f.delivered[s][:, movable, None])
+        out.put(row, c.park[s][:, movable, since:], -draw)
+        for o, option in enumerate(g.options):
+            if option.site == i:
+                built = now[None, :] >= np.arange(g.T)[:, None] + option.lead
+                out.put(row, c.power[o][:, None], -1.0 * built)
     return out.block()
+
+
+def _ways(setting: Setting, movable: Ints) -> Ints:
+    """Return the scenarios that need rows of their own at a site: parked chips may tell alike ones apart."""
+    of, share = setting.classes.of, setting.futures.delivered
+    parks = (setting.columns.park[:, movable] != ABSENT).any(axis=(1, 2))
+    seen: set[tuple[bytes, bytes]] = set()
+    out = []
+    for s in range(setting.futures.n):
+        way = of[s, movable].tobytes(), share[s, movable].tobytes()
+        if parks[s] or way not in seen:
+            out.append(s)
+        seen.add(way)
+    return np.array(out, dtype=np.int64)
 
 
 FAMILY = Family(

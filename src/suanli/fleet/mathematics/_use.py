@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from suanli.fleet.mathematics._base import ABSENT, INFINITE, Block, Family, Setting, Triples, available
+from suanli.fleet.mathematics._base import ABSENT, INFINITE, Block, Family, Setting, Triples, pool_of, working
 
 
 def rows(setting: Setting) -> Block:
@@ -12,25 +12,24 @@ def rows(setting: Setting) -> Block:
     g, c = setting.grid, setting.columns
     out = Triples()
     now = np.arange(g.start, g.T)
-    for s in range(setting.futures.n):
-        for q in range(len(g.pools)):
-            trained = [(r, c.train[s, r, q]) for r in range(len(g.runs)) if (s, r, q) in c.train]
-            served = [c.use[s, q, w] for w in range(len(g.services)) if (c.use[s, q, w] != ABSENT).any()]
-            if not trained and not served:
-                continue
-            there = available(setting, q, s)
-            constant = sum((a for cols, a in there if cols is None), start=np.zeros(g.T))
-            row = out.open(len(now), -INFINITE, constant[now], scenario=s, pool=q, month=now)
-            for use in served:
-                out.put(row, use[now], 1.0)
-            for _, segments in trained:
-                for segment in segments:
-                    out.put(row, segment[now], 1.0)
-            for cols, a in there:
-                if cols is not None:
-                    out.put(row, cols[now], -a[now])
-            for j in g.pools[q].lines:
-                out.put(row, c.park[s, j, now], 1.0)
+    may, pool = working(setting), pool_of(setting)
+    used = (c.use != ABSENT).any(axis=(2, 3))
+    for s, _, q in c.train:
+        used[s, q] = True
+    stock = np.zeros((setting.futures.n, len(g.pools), g.T))
+    for q in range(len(g.pools)):
+        stock[:, q] = (may * g.given)[:, pool == q].sum(axis=1)
+    scenario, place = (np.repeat(x, len(now)) for x in np.nonzero(used))
+    month = np.tile(now, int(used.sum()))
+    row = np.full(stock.shape, ABSENT, dtype=np.int64)
+    row[scenario, place, month] = out.open(
+        len(month), -INFINITE, stock[scenario, place, month], scenario=scenario, pool=place, month=month
+    )
+    out.put(row[:, :, None], c.use, 1.0)
+    for (s, _, q), segments in c.train.items():
+        out.put(row[s, q], segments, 1.0)
+    out.put(row[:, pool], c.there, -may * setting.futures.delivered[:, :, None])
+    out.put(row[:, pool], c.park, 1.0)
     return out.block()
 
 
