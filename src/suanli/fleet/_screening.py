@@ -188,18 +188,25 @@ def _by_month(
 
     ``told`` holds what was ruled before by question and stretch: lines that differ by name alone ask the same.
     """
-    from suanli.controls import screen
-
     changes = sorted(book.changes)
     same = repr(replace(asked, date=""))
 
     def ruling(day: str) -> Ruling:
         key = (same, bisect_right(changes, day))
         if key not in told:
-            told[key] = screen(replace(asked, date=day), ruleset=ruleset, rulebook=book)
+            told[key] = _ruling(replace(asked, date=day), ruleset, book)
         return told[key]
 
     return [(ruling(f"{m}-01"), ruling(f"{m}-{_last(m):02d}")) for m in months]
+
+
+def _ruling(asked: Query, ruleset: str, book: Rulebook) -> Ruling:
+    """Return the ruling on a question; one that lets the line in freely is not explained, for nobody reads why."""
+    from suanli.controls import answer, screen
+
+    outcome, eccn, presumption = answer(asked, ruleset=ruleset, rulebook=book)
+    found = Ruling(outcome=outcome, eccn=eccn, presumption=presumption)
+    return found if found.group == "free" else screen(asked, ruleset=ruleset, rulebook=book)
 
 
 def _last(month: str) -> int:
