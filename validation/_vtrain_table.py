@@ -43,7 +43,8 @@ class Profiles:
     """Seconds of each profile's layer, forward and backward, without its four all-reduces, beside our model's.
 
     ``products``, ``attention`` and ``passes`` are our kernels, ``predicted`` our whole layer by parameters fitted
-    without vTrain; ``plain`` is 1 where Megatron's fused softmax does not take the heads.
+    without vTrain; ``plain`` is 1 where Megatron's fused softmax does not take the heads; ``head`` are the table's
+    seconds a micro-batch outside layers.
     """
 
     hidden: Array
@@ -55,6 +56,7 @@ class Profiles:
     passes: Array
     predicted: Array
     plain: Array
+    head: Array
 
 
 def table_of(path: Path) -> Table:
@@ -118,6 +120,19 @@ def _layer_seconds(table: Table, cell: int) -> float:
     return float(found[1] - smaller[1]) / 2.0
 
 
+def _head_seconds(table: Table, cell: int) -> float:
+    """Return the seconds a micro-batch outside layers, of a last stage where there are two.
+
+    Where every row has as many micro-batches it is twice that of half the micro-batch.
+    """
+    hidden, tp, micro = table.cells[cell]
+    for pp, dp in ((2, 1), (1, replica(tp))):
+        found = float(affine(table, cell, pp=pp, dp=dp)[2])
+        if np.isfinite(found):
+            return found
+    return 2.0 * _head_seconds(table, table.cells.index((hidden, tp, micro // 2)))
+
+
 def profiles_of(table: Table) -> Profiles:
     """Return the profiles of a table, by differences between its rows."""
     reduce = {(n, size): s for n, size, s in pl.read_csv(DATA / "all_reduce.csv").iter_rows()}
@@ -135,6 +150,7 @@ def profiles_of(table: Table) -> Profiles:
         passes=parts[:, 2],
         predicted=parts[:, 3],
         plain=parts[:, 4],
+        head=np.array([_head_seconds(table, i) for i in range(len(table.cells))]),
     )
 
 
