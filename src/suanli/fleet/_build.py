@@ -19,6 +19,7 @@ from suanli.fleet._grid import (
     Bills,
     Grid,
     Option,
+    Project,
     curves,
     demand_arrays,
     energy_arrays,
@@ -82,76 +83,76 @@ def grid_of(
     ``frozen`` is what an earlier plan began.
     """
     months = month_list(spec)
-    pots = tuple(p.id for p in spec.pots)
-    years, year = np.unique([int(m[:4]) for m in months], return_inverse=True)
+    axes = _axes(spec, lines, months)
     start = months_of(view, months)
-    projects = project_arrays(spec, months, pots, view, dict(frozen.begun))
-    learnt = learning(lines, months, bills, projects)
-    price, chip_price, fabric_price, rent = price_arrays(spec, lines, months, bills, learnt)
-    allotted, parts = allocations(spec, lines, months)
-    draw, energy = energy_arrays(spec, lines, months, bills)
-    peak, mean = demand_arrays(spec, months)
-    curve, stay = curves(lines)
-    plain = line_arrays(lines, months)
+    projects = project_arrays(spec, months, axes["pots"], view, dict(frozen.begun))
     grid = Grid(
-        months=months,
-        start=start,
-        years=tuple(int(y) for y in years),
-        year=year.astype(np.int64),
-        lines=tuple(lines),
-        pools=pools_of(lines),
-        services=tuple(spec.services),
-        runs=tuple(spec.runs),
-        sites=tuple(s.id for s in spec.sites),
-        pots=pots,
-        covers=tuple(frozenset(p.covers) for p in spec.pots),
-        budget=budgets(spec, years, variant),
-        carry=tuple(p.carry_over for p in spec.pots),
-        discount=(1.0 + spec.risk.discount.si) ** (-np.maximum(np.arange(len(months)) - start, 0) / 12.0),
-        price=price,
-        chip_price=chip_price,
-        fabric_price=fabric_price,
-        rent=rent,
-        curve=curve,
-        stay=stay,
-        failures=plain["failures"],
-        spares=plain["spares"],
-        deposit=plain["deposit"],
-        loss=plain["loss"],
-        take_or_pay=plain["take_or_pay"],
-        draw=draw,
-        energy=energy,
-        arrive=arrive,
-        run=run,
+        start=start, arrive=arrive, run=run, committed=(), projects=projects, run_tokens=tokens,
         order=order_months(lines, months, start, projects),
-        given=plain["given"],
-        committed=(),
-        demand=peak,
-        mean=mean,
-        worth=np.array([worth(spec, w) for w in range(len(spec.services))]),
-        minimum=np.array([s.minimum.si if s.minimum is not None else 0.0 for s in spec.services]),
-        run_tokens=tokens,
-        run_window=tuple(window(months, r.earliest, r.deadline) for r in spec.runs),
-        run_cost=np.array([usd(spec, r.missing, r.deadline) / MEGA if r.missing else 0.0 for r in spec.runs]),
-        run_delay=np.array([usd(spec, r.delay, r.deadline) / MEGA if r.delay else 0.0 for r in spec.runs]),
-        power=np.stack([steps([(p.since, p.power.si) for p in s.power], months) for s in spec.sites]),
-        options=options(spec, months, pots),
-        projects=projects,
         project_of=np.array([_project(x, [p.name for p in projects]) for x in lines], dtype=np.int64),
-        wafers=np.stack([wafers_of(x, months) for x in lines]) + bills.wafers[:, None] / learnt,
-        end_value=plain["end_value"],
-        allocations=tuple(a.name for a in spec.allocations),
-        allotted=allotted,
-        parts=parts,
-        supplier_cap=supplier_caps(spec, months),
-        foundry_cap={f.id: f.wafers.si * (1.0 - f.phones.si) * f.buyer_share.si for f in spec.foundries},
+        discount=(1.0 + spec.risk.discount.si) ** (-np.maximum(np.arange(len(months)) - start, 0) / 12.0),
         cvar=(spec.risk.cvar_weight.si, spec.risk.cvar_tail.si),
-    )
+        budget=budgets(spec, axes["years"], variant),
+        options=options(spec, months, axes["pots"]),
+        **axes, **_machines(spec, lines, months, bills, projects), **_asked(spec, months), **_limits(spec, months),
+    )  # fmt: skip
     grid = with_orders(grid, placed_orders(spec, view, frozen))
     return with_works(replace(grid, spent=begun_spend(grid, grid.projects)), frozen)
 
 
-def budgets(spec: CaseSpec, years: NDArray[np.int64], variant: Variant | None) -> Array:
+def _axes(spec: CaseSpec, lines: Sequence[Line], months: Sequence[str]) -> dict[str, Any]:
+    """Return what the axes of a grid stand for, by its field."""
+    years, year = np.unique([int(m[:4]) for m in months], return_inverse=True)
+    return {
+        "months": tuple(months), "years": tuple(int(y) for y in years), "year": year.astype(np.int64),
+        "lines": tuple(lines), "pools": pools_of(lines), "services": tuple(spec.services), "runs": tuple(spec.runs),
+        "sites": tuple(s.id for s in spec.sites), "pots": tuple(p.id for p in spec.pots),
+        "covers": tuple(frozenset(p.covers) for p in spec.pots), "carry": tuple(p.carry_over for p in spec.pots),
+        "allocations": tuple(a.name for a in spec.allocations),
+    }  # fmt: skip
+
+
+def _machines(
+    spec: CaseSpec, lines: Sequence[Line], months: Sequence[str], bills: Bills, projects: Sequence[Project]
+) -> dict[str, Any]:
+    """Return what a thousand chips of each line cost, draw, hold up and are made of, by the grid's field."""
+    learnt = learning(lines, months, bills, projects)
+    price, chip_price, fabric_price, rent = price_arrays(spec, lines, months, bills, learnt)
+    allotted, parts = allocations(spec, lines, months)
+    draw, energy = energy_arrays(spec, lines, months, bills)
+    curve, stay = curves(lines)
+    return {
+        "price": price, "chip_price": chip_price, "fabric_price": fabric_price, "rent": rent,
+        "curve": curve, "stay": stay, "draw": draw, "energy": energy,
+        "wafers": np.stack([wafers_of(x, months) for x in lines]) + bills.wafers[:, None] / learnt,
+        "allotted": allotted, "parts": parts, **line_arrays(lines, months),
+    }  # fmt: skip
+
+
+def _asked(spec: CaseSpec, months: Sequence[str]) -> dict[str, Any]:
+    """Return what services and runs ask for, and what falling short of it costs, by the grid's field."""
+    peak, mean = demand_arrays(spec, months)
+    return {
+        "demand": peak,
+        "mean": mean,
+        "worth": np.array([worth(spec, w) for w in range(len(spec.services))]),
+        "minimum": np.array([s.minimum.si if s.minimum is not None else 0.0 for s in spec.services]),
+        "run_window": tuple(window(months, r.earliest, r.deadline) for r in spec.runs),
+        "run_cost": np.array([usd(spec, r.missing, r.deadline) / MEGA if r.missing else 0.0 for r in spec.runs]),
+        "run_delay": np.array([usd(spec, r.delay, r.deadline) / MEGA if r.delay else 0.0 for r in spec.runs]),
+    }
+
+
+def _limits(spec: CaseSpec, months: Sequence[str]) -> dict[str, Any]:
+    """Return what sites, suppliers and foundries have, by the grid's field."""
+    return {
+        "power": np.stack([steps([(p.since, p.power.si) for p in s.power], months) for s in spec.sites]),
+        "supplier_cap": supplier_caps(spec, months),
+        "foundry_cap": {f.id: f.wafers.si * (1.0 - f.phones.si) * f.buyer_share.si for f in spec.foundries},
+    }
+
+
+def budgets(spec: CaseSpec, years: Sequence[int], variant: Variant | None) -> Array:
     """Return the budget of each pot and year in MUSD; infinite where none is stated."""
     out = np.full((len(spec.pots), len(years)), np.inf)
     for p, pot in enumerate(spec.pots):
@@ -159,8 +160,8 @@ def budgets(spec: CaseSpec, years: NDArray[np.int64], variant: Variant | None) -
         if variant is not None and pot.id in variant.budgets:
             stated |= {b.year: b.amount for b in variant.budgets[pot.id]}
         for y, year in enumerate(years):
-            if int(year) in stated:
-                out[p, y] = usd(spec, stated[int(year)], f"{int(year)}-01") / MEGA
+            if year in stated:
+                out[p, y] = usd(spec, stated[year], f"{year}-01") / MEGA
     return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import BaseModel, create_model
 from suanli import catalog, files
 from suanli.errors import InputError, nearest
 from suanli.fleet._figure import Fig, ordinal
+from suanli.fleet._references import ids, known_ids, references
 from suanli.fleet._schema import CaseSpec
 from suanli.fleet._tables import fill
 
@@ -208,7 +209,7 @@ def catalogue_ids() -> set[str]:
 
 def _check_groups(case: Case) -> None:
     s = case.spec
-    known = set().union(*(_ids(x) for x in (s.suppliers, s.offers, s.sites, s.services, s.stock, s.builds, s.parties)))
+    known = set().union(*(ids(x) for x in (s.suppliers, s.offers, s.sites, s.services, s.stock, s.builds, s.parties)))
     for i, group in enumerate(s.groups):
         if group.id in known:
             raise InputError(f"{case.at(('groups', i, 'id'))}: '{group.id}' is the id of something else too")
@@ -256,90 +257,35 @@ def _member(case: Case, location: Sequence[str | int], name: str, known: Any, ki
         raise InputError(f"{case.at(location)}: unknown {kind} '{name}'{hint}")
 
 
-def _ids(items: Sequence[Any]) -> set[str]:
-    return {item.id for item in items}
+NAMED = (
+    "views", "parties", "groups", "pots", "sites", "suppliers", "foundries", "allocations", "fabrics", "offers",
+    "builds", "stock", "services", "runs", "shares", "factors", "estimates",
+)  # fmt: skip
+"""Lists of a case whose items have an id of their own."""
 
 
 def _check_references(case: Case) -> None:
-    s = case.spec
-    sets = {
-        "party": _ids(s.parties),
-        "site": _ids(s.sites),
-        "pot": _ids(s.pots),
-        "supplier": _ids(s.suppliers),
-        "offer": _ids(s.offers),
-        "build": _ids(s.builds),
-        "fabric": _ids(s.fabrics),
-        "foundry": _ids(s.foundries),
-        "allocation": _ids(s.allocations),
-        "workload": _ids(s.services) | _ids(s.runs),
-        "region": {x.region for x in s.sites},
-    }
-
-    def need(kind: str, location: Sequence[str | int], name: str | None) -> None:
-        if name is not None:
-            _member(case, location, name, sets[kind], kind)
-
-    named = ("views", "parties", "groups", "pots", "sites", "suppliers", "foundries", "allocations", "fabrics")
-    for part in (*named, "offers", "builds", "stock", "services", "runs", "shares", "factors", "estimates"):
+    """Check that no id is stated twice, and that whatever is named is there."""
+    for part in NAMED:
         seen: set[str] = set()
-        for i, item in enumerate(getattr(s, part)):
+        for i, item in enumerate(getattr(case.spec, part)):
             if item.id in seen:
                 raise InputError(f"{case.at((part, i, 'id'))}: '{item.id}' is stated twice")
             seen.add(item.id)
-    for i, site in enumerate(s.sites):
-        need("party", ("sites", i, "owner"), site.owner)
-        for j, option in enumerate(site.options):
-            need("pot", ("sites", i, "options", j, "pot"), option.pot)
-    for i, offer in enumerate(s.offers):
-        for j, name in enumerate(offer.sites):
-            need("site", ("offers", i, "sites", j), name)
-        need("supplier", ("offers", i, "supplier"), offer.supplier)
-        need("pot", ("offers", i, "pot"), offer.pot)
-        need("fabric", ("offers", i, "fabric"), offer.fabric)
-        need("build", ("offers", i, "build"), offer.build)
-        if offer.wafers:
-            need("foundry", ("offers", i, "wafers", "foundry"), offer.wafers.foundry)
-        if offer.lease:
-            need("party", ("offers", i, "lease", "tenant"), offer.lease.tenant)
-        for j, part_of in enumerate(offer.parts):
-            need("allocation", ("offers", i, "parts", j, "allocation"), part_of.allocation)
-    for i, item in enumerate(s.stock):
-        need("site", ("stock", i, "site"), item.site)
-        need("supplier", ("stock", i, "supplier"), item.supplier)
-    for i, order in enumerate(s.commitments):
-        need("offer", ("commitments", i, "offer"), order.offer)
-        need("site", ("commitments", i, "site"), order.site)
-    for part in ("services", "runs"):
-        for i, work in enumerate(getattr(s, part)):
-            need("region", (part, i, "region"), work.region)
-    for i, share in enumerate(s.shares):
-        need("pot", ("shares", i, "pot"), share.pot)
-        for j, name in enumerate(share.suppliers):
-            need("supplier", ("shares", i, "suppliers", j), name)
-    for i, variant in enumerate(s.variants):
-        for name in variant.budgets:
-            need("pot", ("variants", i, "budgets", name), name)
-    _check_rates(case, need)
-    for i, estimate in enumerate(s.estimates):
-        need("workload", ("estimates", i, "of"), estimate.of)
-    for i, condition in enumerate(s.conditions):
-        need("offer", ("conditions", i, "offer"), condition.offer)
+    known = known_ids(case.spec)
+    for kind, location, name in references(case.spec):
+        _member(case, location, name, known[kind], kind)
+    _check_rates(case)
     _check_names(case)
 
 
-def _check_rates(case: Case, need: Callable[[str, Sequence[str | int], str | None], None]) -> None:
-    """Check that measured rates are of workloads that the case has, in the unit of their kind."""
-    services = _ids(case.spec.services)
+def _check_rates(case: Case) -> None:
+    """Check that measured rates are in the unit of their workload's kind."""
+    services = ids(case.spec.services)
     for i, rate in enumerate(case.spec.rates):
-        need("workload", ("rates", i, "workload"), rate.workload)
         if (rate.workload in services) != rate.unit.startswith("request"):
             wanted = "request/s/chip" if rate.workload in services else "token/s/chip"
             raise InputError(f"{case.at(('rates', i, 'rate'))}: '{rate.workload}' takes {wanted}, found {rate.unit}")
-    for part in ("corrections", "measurements"):
-        for i, item in enumerate(getattr(case.spec, part)):
-            for j, name in enumerate(item.workloads):
-                need("workload", (part, i, "workloads", j), name)
 
 
 def _check_names(case: Case) -> None:
@@ -406,9 +352,9 @@ def _check_dates(case: Case) -> None:
 
 def _check_risks(case: Case) -> None:
     s = case.spec
-    targets = {"*"} | _ids(s.offers) | _ids(s.suppliers) | _ids(s.services) | _ids(s.sites) | _ids(s.foundries)
-    targets |= {o.chip for o in s.offers} | {x.chip for x in s.stock} | _ids(s.stock) | _ids(s.builds)
-    targets |= {x.region for x in s.sites} | _ids(s.parties)
+    targets = {"*"} | ids(s.offers) | ids(s.suppliers) | ids(s.services) | ids(s.sites) | ids(s.foundries)
+    targets |= {o.chip for o in s.offers} | {x.chip for x in s.stock} | ids(s.stock) | ids(s.builds)
+    targets |= {x.region for x in s.sites} | ids(s.parties)
     names = {f.id for f in s.factors}
     rules = set(rule_ids())
     outcomes = {f.id: [o.id for o in f.outcomes] for f in s.factors}
