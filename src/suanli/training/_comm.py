@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from suanli.errors import InputError
 from suanli.fabric import collective_time, network_of
 from suanli.kinds import Chip, Network, Tier
+from suanli.training._compressed import gathered_numbers, is_compressed
 from suanli.training._facts import Facts
 from suanli.training._feed import Feed, feed_of
 from suanli.training._memory import local_weights
@@ -157,7 +158,7 @@ def traffic(
     ep = _expert_exchange(site, f, s, tokens=tokens, once_per_node=once_per_node, bits8=bits8)
     crossing = np.where(n_chips > domain, np.minimum(site.outer.bandwidth, site.inner.bandwidth), site.inner.bandwidth)
     latency = np.where(n_chips > domain, site.outer.latency_s, site.inner.latency_s)
-    p2p = np.where(s.pp > 1, rows / crossing + latency, 0.0)
+    p2p = np.where(s.pp > 1, f.streams * rows / crossing + latency, 0.0)
     dense, routed = local_weights(f, s, stage="first")
     ranks = s.dp * s.cp / s.replicas
     expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
@@ -220,7 +221,8 @@ def _context_exchange(site: Site, f: Facts, s: Strategies, *, seq: Array, inside
     if not np.any(s.cp > 1):
         zero = np.zeros(np.broadcast_shapes(s.cp.shape, s.micro_batch.shape, s.tp.shape, np.shape(seq)))
         return zero, zero
-    keys = 2.0 * s.micro_batch * seq * np.maximum(f.kv_heads / s.tp, 1.0) * (f.qk_dim + f.v_dim)
+    numbers = np.maximum(f.kv_heads / s.tp, 1.0) * (f.qk_dim + f.v_dim)
+    keys = 2.0 * s.micro_batch * seq * np.where(is_compressed(f), gathered_numbers(f), numbers)
     gather = group_time(site, "all_gather", keys, s.cp, inside)
     ring, heads = gather, gather
     if np.any(s.context == 1):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Model
+from suanli.training._compressed import compressed_facts, is_compressed, keys_seen, score_flop
 
 Array = NDArray[np.float64]
 
@@ -23,6 +24,11 @@ class Facts:
     ``head_dim``; ``windowed`` is the share of layers that look back ``window`` tokens only. ``capacity`` is the expert
     capacity factor (0: no token is dropped), ``skew`` the coefficient of variation of the experts' loads (0: as
     calibrated) and ``token_bytes`` what a token takes in storage.
+
+    ``streams`` counts residual streams. Compressed attention has ``out_groups`` of ``out_rank`` and ``mixer`` weights a
+    layer (0: by shapes); the share ``far`` of layers attends to all entries, ``entries`` for every token (mean over all
+    layers), the share ``sparse`` to at most ``chosen`` of one entry for every ``ratio`` tokens, by the scores of
+    ``index_heads`` of ``index_dim``.
     """
 
     hidden: Array
@@ -51,6 +57,17 @@ class Facts:
     capacity: Array
     skew: Array
     token_bytes: Array
+    streams: Array
+    mixer: Array
+    out_groups: Array
+    out_rank: Array
+    far: Array
+    entries: Array
+    sparse: Array
+    ratio: Array
+    chosen: Array
+    index_heads: Array
+    index_dim: Array
 
     @property
     def layers(self) -> Array:
@@ -62,14 +79,14 @@ def facts(model: Model) -> Facts:
     """Return the facts of one model as arrays of one. Raises InputError for models that are not transformers."""
     if model.architecture not in {"transformer", "dit"}:
         raise InputError(f"model '{model.id}': training covers transformers, not {model.architecture} models")
-    if model.compressed is not None:
-        raise InputError(f"model '{model.id}': training does not cover compressed attention yet; serving does")
     moe_layers = 0
     if model.experts is not None:
         moe_layers = len(range(model.experts.first_layer, model.n_layers, max(1, model.experts.every)))
     latent = model.latent
     window, windowed = float(model.window), 0.0
-    if model.window:
+    if model.compressed is not None:
+        window = float(model.compressed.window)
+    elif model.window:
         windowed = 1.0 - 1.0 / model.full_every if model.full_every else 1.0
     elif model.linear is not None:
         # A linear-attention layer's state costs what looking back over as many tokens as it has rows would.
@@ -81,7 +98,7 @@ def facts(model: Model) -> Facts:
         "kv_heads": model.n_heads if latent else model.n_kv_heads,
         "qk_dim": latent.nope_dim + latent.rope_dim if latent else model.head_dim,
         "v_dim": latent.v_dim if latent else model.head_dim,
-        "q_rank": latent.q_rank if latent else 0,
+        "q_rank": latent.q_rank if latent else model.compressed.q_rank if model.compressed else 0,
         "kv_rank": latent.kv_rank if latent else 0,
         "rope_dim": latent.rope_dim if latent else 0,
         "ffn": model.ffn_hidden,
@@ -102,7 +119,7 @@ def facts(model: Model) -> Facts:
         "capacity": 0.0,
         "skew": 0.0,
         "token_bytes": 2.0 if model.vocab < 65500 else 4.0,
-    }
+    } | compressed_facts(model)
     return Facts(**{name: np.array([float(value)]) for name, value in values.items()})
 
 
@@ -117,11 +134,15 @@ def take(one: Facts, index: NDArray[np.intp]) -> Facts:
 
 
 def attention_weights(f: Facts) -> Array:
-    """Return the weights of one layer's attention, by projection shapes (latent attention: DeepSeek-V2, 2405.04434)."""
+    """Return the weights of one layer's attention, by projection shapes (latent attention: DeepSeek-V2, 2405.04434).
+
+    Of compressed attention, whose layers differ, the mean, with the mixers of its residual streams.
+    """
     plain = f.hidden * f.qk_dim * (f.heads + f.kv_heads) + f.hidden * f.v_dim * (f.heads + f.kv_heads)
     queries = np.where(f.q_rank > 0, f.q_rank * (f.hidden + f.heads * f.qk_dim), f.hidden * f.heads * f.qk_dim)
     keys = f.hidden * (f.kv_rank + f.rope_dim) + f.kv_rank * f.heads * (f.qk_dim - f.rope_dim + f.v_dim)
-    return np.where(f.kv_rank > 0, queries + keys + f.heads * f.v_dim * f.hidden, plain)
+    shaped = np.where(f.kv_rank > 0, queries + keys + f.heads * f.v_dim * f.hidden, plain)
+    return np.where(f.mixer > 0, f.mixer, shaped)
 
 
 def mlp_weights(f: Facts) -> Array:
@@ -159,12 +180,16 @@ def active_weights(f: Facts) -> Array:
 
 
 def attention_flop(f: Facts, seq: Array, *, causal: bool = True) -> Array:
-    """Return the FLOP of attention's two products, forward, a token and layer: 2 x context x heads x (qk + v)."""
+    """Return the FLOP of attention's two products, forward, a token and layer: 2 x context x heads x (qk + v).
+
+    Compressed attention is always causal, and its indexer's scores count.
+    """
     share = 0.5 if causal else 1.0
     window = np.where(f.window > 0, np.minimum(f.window, seq), seq)
     local = np.where(f.window > 0, np.minimum(window, share * seq), share * seq)
     context = f.windowed * local + (1.0 - f.windowed) * share * seq
-    return 2.0 * f.heads * (f.qk_dim + f.v_dim) * context
+    context = np.where(is_compressed(f), keys_seen(f, seq), context)
+    return 2.0 * f.heads * (f.qk_dim + f.v_dim) * context + score_flop(f, seq)
 
 
 def model_flop(f: Facts, seq: Array, *, causal: bool = True) -> Array:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from suanli.quantities import GIB
 from suanli.training import _facts as count
+from suanli.training._compressed import is_compressed, kept_numbers
 from suanli.training._facts import Facts
 from suanli.training._routing import received
 from suanli.training._schedule import in_flight, stage_layers
@@ -106,12 +107,14 @@ def layer_activations(
     split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
     linear = 2.0 - bits8
     # Attention and feed-forward side by side share the norm's input.
-    outside = tokens * f.hidden * (4.0 - 2.0 * f.parallel_block + 2.0 * linear + 2.0 * dropout) / split
+    # Several residual streams are kept before each block besides the norm's input that they are mixed to.
+    streams = np.where(f.streams > 1, 4.0 * f.streams, 0.0)
+    outside = tokens * f.hidden * (4.0 - 2.0 * f.parallel_block + 2.0 * linear + 2.0 * dropout + streams) / split
     heads = f.heads * (f.qk_dim + f.v_dim) + np.where(
         f.kv_rank > 0, f.heads * f.qk_dim, f.kv_heads * (f.qk_dim + f.v_dim) - f.heads * f.v_dim
     )
     inside = tokens * (2.0 * (heads + f.heads * f.v_dim * (linear / 2.0)))
-    inside = inside + 2.0 * tokens * (f.q_rank + f.kv_rank)
+    inside = inside + 2.0 * tokens * (f.q_rank + f.kv_rank + kept_numbers(f))
     # Exchanged heads come back as attention's output of its own beside the projection's input.
     exchanged = (s.context == 2) & (s.cp > 1)
     inside = inside + np.where(exchanged, 2.0 * tokens * f.heads * f.v_dim, 0.0)
@@ -148,8 +151,11 @@ def selective_activations(
     sparse = f.moe_layers / f.layers
     rows = (1.0 - sparse) * f.ffn + sparse * (f.shared_ffn + f.top_k * f.moe_ffn)
     light = elementwise * tokens * (4.0 * f.hidden / split + 2.0 * rows / s.tp)
-    # Latent attention: keys, queries and values are projected up again from the latent.
-    light = light + np.where(f.kv_rank > 0, elementwise * tokens * 4.0 * f.heads * f.qk_dim / s.tp, 0.0)
+    # Latent attention: keys, queries and values are projected up again from the latent; compressed: queries alone.
+    projected = np.where(f.kv_rank > 0, 4.0, np.where(is_compressed(f), 2.0, 0.0)) * f.heads * f.qk_dim
+    # Streams are mixed again from the blocks' outputs (2512.24880, section 4.3.2).
+    mixed = np.where(f.streams > 1, 4.0 * f.streams, 0.0) * f.hidden
+    light = light + elementwise * tokens * (projected / s.tp + mixed / split)
     return np.maximum((kept - light) * (1.0 - gemm_share), 2.0 * tokens * f.hidden / split)
 
 
@@ -166,7 +172,7 @@ def kept_activations(
 ) -> Array:
     """Return bytes one layer keeps of one micro-batch under the strategy's recomputation.
 
-    Full recomputation keeps a layer's input only: 2 s b h (Korthikanti 2022, table 2).
+    Full recomputation keeps a layer's input only: 2 s b h (Korthikanti 2022, table 2), of each residual stream.
     """
     one = layer_activations(f, s, seq=seq, flash=flash, dropout=dropout, bits8=bits8)
     selective = selective_activations(
@@ -179,7 +185,7 @@ def kept_activations(
         elementwise=selective_elementwise,
         bits8=bits8,
     )
-    entry = 2.0 * s.micro_batch * seq / s.cp * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    entry = 2.0 * s.micro_batch * seq / s.cp * f.hidden * f.streams / np.where(s.sequence_parallel > 0, s.tp, 1.0)
     recomputed = s.recompute_share * entry + (1.0 - s.recompute_share) * one
     return np.where(s.recompute == 2, recomputed, np.where(s.recompute == 1, selective, one))
 
@@ -283,7 +289,7 @@ def _layer_workspace(f: Facts, s: Strategies, *, tokens: Array) -> Array:
     sparse = f.moe_layers / f.layers
     dense = np.where(f.dense_layers > 0, f.ffn, f.shared_ffn) / s.tp
     rows = np.maximum(dense, np.where(sparse > 0, f.shared_ffn / s.tp + f.top_k * f.moe_ffn / s.tp, 0.0))
-    return 2.0 * tokens * ((2.0 + f.gated) * rows + f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0))
+    return 2.0 * tokens * ((2.0 + f.gated) * rows + f.streams * f.hidden / np.where(s.sequence_parallel > 0, s.tp, 1.0))
 
 
 def _gradient_buffers(f: Facts, s: Strategies) -> Array:

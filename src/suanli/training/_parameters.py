@@ -95,17 +95,19 @@ LIGHT: frozenset[str] = frozenset({"micro_batch", "sharding"})
 """Settings whose defaults cost little accuracy."""
 
 
-def sigma_of(p: Parameters, *, era_id: str, chip: Chip, missing: Collection[str] = ()) -> float:
+def sigma_of(p: Parameters, *, era_id: str, chip: Chip, missing: Collection[str] = (), strange: bool = False) -> float:
     """Return the standard deviation of the logarithm of measured over predicted step time.
 
-    Wider for an era or chip family that no fitted run had, less so for a new chip of a known family, and where the
-    settings named in ``missing`` were defaulted: those in LIGHT matter less than recomputation or degrees.
+    Wider for an era or chip family that no fitted run had, less so for a new chip of a known family, for an
+    architecture that none had (``strange``), and where the settings named in ``missing`` were defaulted: those in LIGHT
+    matter less than recomputation or degrees.
     """
     s = p.spread
     variance = s["base"] ** 2
     if missing:
         variance += s.get("missing_light" if set(missing) <= LIGHT else "missing", 0.0) ** 2
     unseen = s.get("unseen", s["base"])
+    variance += unseen**2 if strange else 0.0
     if era(era_id).kin not in p.kin or chip.family not in p.family:
         variance += unseen**2
     elif chip.id not in p.chips:
@@ -142,6 +144,7 @@ def rates(p: Parameters, *, eras: Sequence[str], chip: Chip, bits: int) -> Rates
         expert=column(v["expert"]),
         core=column(v["core"] * throttle * family),
         core_back=column(v["core_back"]),
+        mixer=column(v["mixer"]),
         generation=column(v["generation"]),
         passes=column(v["passes"]),
         passes_back=column(v["passes_back"]),

@@ -203,7 +203,8 @@ def steps_of(setting: Setting, prepared: Prepared, parameters: Parameters) -> li
     seconds = step_time(prepared, parameters)
     first, last = (memory_of_stage(prepared, stage) for stage in ("first", "last"))
     fullest = total_memory(prepared)
-    spread = sigma_of(parameters, era_id=setting.era.id, chip=setting.site.chip)
+    strange = setting.model.compressed is not None
+    spread = sigma_of(parameters, era_id=setting.era.id, chip=setting.site.chip, strange=strange)
     f = setting.facts
     dropped = float(dropped_share(f.capacity, float(f.skew[0]))[0])
     routed = 6.0 * f.moe_layers * (2.0 + f.gated) * f.hidden * f.moe_ffn * f.top_k

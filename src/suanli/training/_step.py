@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.training._comm import Traffic
+from suanli.training._compressed import is_compressed
 from suanli.training._facts import Facts
 from suanli.training._memory import kept_activations, local_weights
 from suanli.training._schedule import idle_passes, stage_layers
@@ -56,20 +57,22 @@ class Rates:
     """Calibrated factors of each candidate, an array each: multiples of silicon's or fabric's time, shares, seconds.
 
     ``product`` multiplies matrix products, ``expert`` grouped ones besides, ``core`` flash attention forward and
-    ``core_back`` its backward, ``generation`` for each kernel generation behind the chip's best; ``passes``
-    element-wise traffic, ``passes_back`` their backward over forward, ``route`` those that sort tokens by expert;
-    ``uneven`` the fullest expert's share over the mean; ``launch`` is s a host operation, ``launch_back`` a backward
-    pass's host time over its forward pass's, ``misaligned`` the head's products with odd row lengths over aligned ones,
-    ``hop`` s a step of a ring; ``tp``, ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives (``tp`` also
-    data-parallel ones inside a domain, ``piece`` those of ZeRO-3 across domains); ``tp_hidden``, ``ep_hidden`` and
-    ``dp_hidden`` are the shares that overlap hides; ``contention`` slows compute for each hidden second; ``straggler``
-    is the growth a doubling of chips beyond 8; ``fixed`` is s a step; ``overall`` multiplies the whole.
+    ``core_back`` its backward, ``mixer`` compressed attention and residual streams besides, ``generation`` for each
+    kernel generation behind the chip's best; ``passes`` element-wise traffic, ``passes_back`` their backward over
+    forward, ``route`` those that sort tokens by expert; ``uneven`` the fullest expert's share over the mean;
+    ``launch`` is s a host operation, ``launch_back`` a backward pass's host time over its forward pass's,
+    ``misaligned`` the head's products with odd row lengths over aligned ones, ``hop`` s a step of a ring; ``tp``,
+    ``pp``, ``dp``, ``ep``, ``cp`` multiply collectives (``tp`` also data-parallel ones inside a domain, ``piece``
+    those of ZeRO-3 across domains); ``tp_hidden``, ``ep_hidden`` and ``dp_hidden`` are the shares that overlap
+    hides; ``contention`` slows compute for each hidden second; ``straggler`` is the growth a doubling of chips
+    beyond 8; ``fixed`` is s a step; ``overall`` multiplies the whole.
     """
 
     product: Array
     expert: Array
     core: Array
     core_back: Array
+    mixer: Array
     generation: Array
     passes: Array
     passes_back: Array
@@ -153,13 +156,14 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     uneven = np.where((h.balanced > 0) | (f.capacity > 0) | (f.skew > 0), 1.0, r.uneven)
     expert = r.expert * uneven
     products = r.product * (u.gemm_f + expert * u.expert_f)
-    core = flash_core * u.core_f
+    mixer = np.where(is_compressed(f), r.mixer, 1.0)
+    core = mixer * flash_core * u.core_f
     score = r.passes * u.softmax
-    light = h.fusion * r.passes * (u.sharded + u.replicated / split)
+    light = mixer * h.fusion * r.passes * (u.sharded + u.replicated / split)
     moves = light + h.fusion * r.passes * (u.cast + r.route * uneven * u.route)
     forward = products + core + score + moves
     products_b = r.product * (u.gemm_b + expert * u.expert_b)
-    core_b = np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b
+    core_b = mixer * np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b
     backward = products_b + core_b + r.passes_back * (score + moves)
 
     full = np.where(s.recompute == 2, s.recompute_share, 0.0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suanli.kinds import Chip
 from suanli.silicon import attention_time, elementwise_time, gemm_time
+from suanli.training._compressed import core_times, is_compressed, pooled_bytes, projections
 from suanli.training._facts import Facts
 from suanli.training._routing import received
 
@@ -99,7 +101,7 @@ def unit_times(
     tokens = micro_batch * seq / cp
     dense = f.dense_layers / f.layers
     sparse = f.moe_layers / f.layers
-    gemm_f, gemm_b = _dense_products(chip, f, tokens=tokens, tp=tp, dense=dense, sparse=sparse, dtype=dtype)
+    gemm_f, gemm_b = _dense_products(chip, f, tokens=tokens, tp=tp, dense=dense, sparse=sparse, dtype=dtype, half=half)
     expert_f, expert_b = _expert_products(chip, f, tokens=tokens, tp=tp, ep=ep, etp=etp, sparse=sparse, dtype=dtype)
     plain = np.where((flash == 0) & (np.mod(micro_batch * f.heads / tp, softmax_multiple) > 0), 1.0, 0.0)
     core_f, core_b, softmax = _core(
@@ -169,16 +171,16 @@ def _product(
 
 
 def _dense_products(
-    chip: Chip, f: Facts, *, tokens: Array, tp: Array, dense: Array, sparse: Array, dtype: str
+    chip: Chip, f: Facts, *, tokens: Array, tp: Array, dense: Array, sparse: Array, dtype: str, half: str
 ) -> tuple[Array, Array]:
     """Return (forward, backward) seconds of the projections and the dense feed-forward part of one layer."""
     kv = np.maximum(f.kv_heads / tp, 1.0)
-    latent = f.kv_rank > 0
+    latent, other = f.kv_rank > 0, is_compressed(f)
     zero = np.zeros_like(tokens)
     wide = 1.0 + f.gated
     products = (
-        (np.where(latent, 0.0, f.heads / tp * f.qk_dim + kv * (f.qk_dim + f.v_dim)), f.hidden, 1.0),
-        (f.hidden, f.heads / tp * f.v_dim, 1.0),
+        (np.where(latent | other, 0.0, f.heads / tp * f.qk_dim + kv * (f.qk_dim + f.v_dim)), f.hidden, 1.0),
+        (np.where(other, 0.0, f.hidden), f.heads / tp * f.v_dim, 1.0),
         (np.where(latent, f.q_rank + f.kv_rank + f.rope_dim, zero), f.hidden, 1.0),
         (np.where(latent, f.heads / tp * f.qk_dim, zero), np.where(f.q_rank > 0, f.q_rank, f.hidden), 1.0),
         (np.where(latent, f.heads / tp * (f.qk_dim - f.rope_dim + f.v_dim), zero), f.kv_rank, 1.0),
@@ -189,10 +191,11 @@ def _dense_products(
         (f.experts, f.hidden, sparse),
     )
     forward, backward = zero, zero
-    for n, k, share in products:
+    plain = ((n, k, share, 1.0, dtype) for n, k, share in products)
+    for n, k, share, batch, form in chain(plain, projections(f, tp=tp, dtype=dtype, half=half)):
         if not np.any(np.asarray(n * k * share) > 0):
             continue
-        one, two = _product(chip, m=tokens, n=n + zero, k=k + zero, dtype=dtype)
+        one, two = _product(chip, m=tokens, n=n + zero, k=k + zero, dtype=form, batch=batch)
         forward, backward = forward + share * one, backward + share * two
     return forward, backward
 
@@ -258,14 +261,19 @@ def _core(
     if np.any(f.windowed > 0):
         full = (1.0 - f.windowed) * full + f.windowed * fused(f.window)
     full = full * cp  # a ring of cp blocks, causal work balanced over ranks
+    back, flash = 2.5 * full, np.where(is_compressed(f), 1.0, flash)
+    if np.any(is_compressed(f)):
+        narrow = operator_format(chip, "fp8")  # the indexer's scores
+        others = core_times(chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=dtype, narrow=narrow)
+        full, back = (np.where(is_compressed(f), one, two) for one, two in zip(others, (full, back), strict=True))
     if np.all(flash > 0):
-        return full, 2.5 * full, zero
+        return full, back, zero
     squares = micro_batch * heads / cp + zero
     scores = _product(chip, m=seq + zero, n=seq + zero, k=f.qk_dim + zero, dtype=dtype, batch=squares)
     values = _product(chip, m=seq + zero, n=f.v_dim + zero, k=seq + zero, dtype=dtype, batch=squares)
     passes = elementwise_time(chip, bytes=squares * seq * seq * (4.0 + _PLAIN_BYTES * plain + 5.0 * dropout))
     forward = np.where(flash > 0, full, scores[0] + values[0])
-    backward = np.where(flash > 0, 2.5 * full, scores[1] + values[1])
+    backward = np.where(flash > 0, back, scores[1] + values[1])
     return forward, backward, np.where(flash > 0, 0.0, passes)
 
 
@@ -284,13 +292,14 @@ def _passes(
     """Return bytes of the element-wise passes of one layer, forward: (sharded, replicated, casts, routing).
 
     Unfused counts in 2-byte numbers: norms read and write (twice), residual additions read two and write one
-    (twice), dropout reads, writes and keeps a mask; positions on queries and keys; the activation function.
+    (twice), dropout reads, writes and keeps a mask; positions on queries and keys; the activation function. Of several
+    residual streams a block reads all to give one, and writes all again.
     """
     received_rows = received(f, ep)
     heads = (f.heads + f.kv_heads) / tp * f.qk_dim
     rows = dense * f.ffn / tp + sparse * (f.shared_ffn / tp + f.top_k * f.moe_ffn / tp)
     sharded = tokens * 2.0 * (2.0 * heads + (2.0 + f.gated) * rows)
-    replicated = tokens * f.hidden * 2.0 * (10.0 + 5.0 * dropout)
+    replicated = tokens * f.hidden * 2.0 * (4.0 + 6.0 * f.streams + 5.0 * dropout) + pooled_bytes(f, tokens)
     route = sparse * received_rows * tokens * etp / tp * f.top_k * f.hidden * 2.0 * 8.0
     operands = 2.0 * f.hidden + f.heads / tp * f.v_dim + rows
     cast = tokens * operands * 4.0 if narrow else np.zeros_like(tokens)
