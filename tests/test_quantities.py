@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suanli.errors import InputError
-from suanli.quantities import currency, parse, show, show_money
+from suanli.quantities import _in_its_unit, _registry, _spell, currency, parse, show, show_money
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,40 @@ def test_parse_refuses_the_rest_in_one_line(text: str, unit: str, complaint: str
     with pytest.raises(InputError, match=complaint) as caught:
         parse(text, unit)
     assert "\n" not in str(caught.value)
+
+
+UNITS = ["B", "B/s", "FLOP/s", "W", "MW", "s", "ms", "request/s", "token/s/chip", "USD/kWh", "CNY", "USD/MW/month", "%"]
+OTHERS = ["TB", "GB/s", "TFLOPS", "PFLOP/s", "kW", "ns", "us", "h", "kWh", "GiB", "k", "bn", "mm2", "m2"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(min_value=1e-6, max_value=1e15),
+    st.sampled_from(
+        [*UNITS, "TB", "GB/s", "TFLOPS", "PFLOP/s", "kW", "ns", "us", "h", "kWh", "GiB", "k", "bn", "mm2", "m2"]
+    ),
+    st.sampled_from([*UNITS, "", "J", "m2", "h"]),
+)
+def test_a_figure_in_the_unit_asked_for_reads_as_pint_reads_it(number: float, written: str, unit: str) -> None:
+    text = f"{written[:3]} {number!r}{written[3:]}" if written[:3] in {"USD", "CNY"} else f"{number!r} {written}"
+    found = _in_its_unit(_spell(text), _spell(unit))
+    if found is not None:
+        ureg = _registry()
+        target = ureg.parse_units(_spell(unit)) if unit else ureg.dimensionless
+        assert found == pytest.approx(ureg.Quantity(_spell(text)).to(target).magnitude, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"), [("3 token/s/chip", "token/s/chip"), ("60 %", ""), ("3.35 TB/s", "B/s"), ("6 MW", "MW"),
+                       ("USD 20 k/chip", "USD/chip"), ("CNY 24 bn", "CNY"), ("989 TFLOPS", "FLOP/s"), ("50 ms", "s")],
+)  # fmt: skip
+def test_usual_figures_do_not_wait_for_pint(text: str, unit: str) -> None:
+    assert _in_its_unit(_spell(text), _spell(unit)) is not None
+
+
+@pytest.mark.parametrize(("text", "unit"), [("1.2.3 W", "W"), ("5 W", "B"), ("5 m2", "m"), ("5", "W"), ("5 W/h", "W")])
+def test_other_figures_do(text: str, unit: str) -> None:
+    assert _in_its_unit(_spell(text), _spell(unit)) is None
 
 
 def test_currency_names_the_code() -> None:

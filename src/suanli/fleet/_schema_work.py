@@ -118,7 +118,8 @@ class Rate(Strict):
         from suanli.quantities import parse
 
         texts = {n: str(v) for n in ("rate", "low", "high") if (v := getattr(self, n)) is not None}
-        for unit in ("request/s/chip", "token/s/chip", "token/s"):
+        units = ("request/s/chip", "token/s/chip", "token/s")
+        for unit in sorted(units, key=lambda u: not str(self.rate).rstrip().endswith(u)):  # the one it names first
             try:
                 values = {n: parse(text, unit) for n, text in texts.items()}
             except SuanliError:
