@@ -64,4 +64,4 @@ def gemm_parts(
     warm = is_warm(cache)
     sizes = shapes(m=m, n=n, k=k, batch=batch)
     law = law_for(chip, "gemm", dtype, kernel=kernel, parameters=parameters)
-    return measure(law, gemm_work(chip, format_of(dtype), **sizes, warm=warm))
+    return measure(law, gemm_work(chip, format_of(dtype), **sizes, warm=warm, kernel=kernel))

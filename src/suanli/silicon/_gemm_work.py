@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip
 from suanli.silicon._formats import Format, peak_rate
+from suanli.silicon._gemm_tiles import Tiles, stated_tiles
 from suanli.silicon._laws import Work
 from suanli.silicon._unit import Unit, energy_time, unit_of
 
@@ -18,10 +19,21 @@ _PANELS = 6.0  # times a weight's bytes that making and using a processor's pane
 _TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
 
 
-def gemm_work(chip: Chip, form: Format, *, m: Array, n: Array, k: Array, batch: Array, warm: bool = True) -> Work:
+def gemm_work(
+    chip: Chip,
+    form: Format,
+    *,
+    m: Array,
+    n: Array,
+    k: Array,
+    batch: Array,
+    warm: bool = True,
+    kernel: str | None = None,
+) -> Work:
     """Return the ideal work of ``batch`` products of these sizes, and the features of their efficiency."""
     unit = unit_of(chip)
-    flop, waves, split, area = tiling(unit, m=m, n=n, k=k, batch=batch)
+    stated = stated_tiles(kernel, form.name, unit.family, m=m, n=n, batch=batch, cores=unit.cores)
+    flop, waves, split, area = in_waves(unit, stated, k) if stated else tiling(unit, m=m, n=n, k=k, batch=batch)
     weights = form.weight * batch * k * n
     rest = batch * (form.activation * m * k + form.output * m * n)
     size = weights + rest
@@ -62,6 +74,14 @@ def missing(size: Array, cycled: Array, cache: float) -> Array:
     A cache keeps its share of what passes; ``cycled`` is at least ``size``, so never less than size - cache misses.
     """
     return size * np.maximum(1.0 - cache / np.maximum(cycled, size), 0.0)
+
+
+def in_waves(unit: Unit, tiles: Tiles, k: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the same as ``tiling`` of ``tiles`` that a kernel takes without a split of k."""
+    depth = np.ceil(k / unit.granule[2]) * unit.granule[2]
+    waves = tiles.count / unit.cores
+    area = tiles.high * tiles.wide
+    return 2.0 * np.ceil(waves) * unit.cores * area * depth, waves, np.ones(k.shape), np.log2(area)
 
 
 def tiling(unit: Unit, *, m: Array, n: Array, k: Array, batch: Array) -> tuple[Array, Array, Array, Array]:

@@ -29,7 +29,8 @@ class Unit:
     output tile each; ``granule`` is the matrix unit's m, n, k. ``bandwidth`` (B/s) is the memory's, less what inline
     ECC takes of it, infinite where on-chip SRAM is all there is; ``cache`` (B) is the last cache that all cores share,
     ``cache_rate`` (B/s) what the cores can draw from it. ``exp_rate`` counts exponentials per second;
-    ``joule_per_flop`` is a first estimate for 16-bit operands; ``watts`` the sustained limit, infinite where unknown.
+    ``joule_per_flop`` is a first estimate for 16-bit operands; ``watts`` what the sustained limit leaves for work,
+    infinite where unknown.
     """
 
     family: str
@@ -81,7 +82,7 @@ def unit_of(chip: Chip) -> Unit:
         cache_rate=drawn,
         exp_rate=entry["exp"] * cores * clock,
         joule_per_flop=_PICO * entry["energy"] * math.sqrt(_NARROW / entry["core"]),
-        watts=chip.tdp_w or math.inf,
+        watts=_watts(chip, table["standing"]),
     )
 
 
@@ -118,6 +119,16 @@ def _bandwidth(chip: Chip, ecc: dict[str, Any]) -> float:
     if chip.memory_kind.casefold() == "none" or chip.memory_bytes == 0.0:
         return math.inf
     raise InputError(f"chip '{chip.id}': memory bandwidth is unknown; state memory_bandwidth in a chip file")
+
+
+def _watts(chip: Chip, standing: dict[str, float]) -> float:
+    """Return the power that is left for work once leakage and clocks of the dies have theirs; infinite if unknown."""
+    if not chip.tdp_w:
+        return math.inf
+    known = chip.die_area_m2 is not None
+    area = (chip.die_area_m2 or 0.0) * (chip.n_logic_dies or 1)
+    taken: float = standing["w_per_mm2"] * area * 1e6 if known else standing["share"] * chip.tdp_w
+    return chip.tdp_w - min(taken, standing["most"] * chip.tdp_w)
 
 
 def _cache(chip: Chip) -> float:
