@@ -114,7 +114,7 @@ def test_published_runs_lie_in_the_interval(run: tuple[object, ...]) -> None:
     assert float(total_memory(one)[0]) < (one.site.chip.memory_bytes or 0.0)
     # Each model by the factor that the other's runs ask for
     other = replace(p, values={**p.values, "mixer": 2.4 if name == PRO else 2.2})
-    assert float(step_time(one, other)[0]) == pytest.approx(seconds, rel=0.10)
+    assert float(step_time(one, other)[0]) == pytest.approx(seconds, rel=0.15)
 
 
 def test_long_sequences_cost_little_more_a_token() -> None:

@@ -181,19 +181,44 @@ def memory_of_stage(
 
     ``bits8`` says whether products run in 8 bits or fewer (1) or not (0); None: as the run's own format.
     """
-    h = prepared.habits
-    return stage_memory(
+    return memory_under(
         prepared.facts,
         prepared.strategies,
+        prepared.habits,
         stage=stage,
         place=place,
         seq=prepared.seq,
         batch=prepared.batch,
+        bits8=(1.0 if prepared.bits < 16 else 0.0) if bits8 is None else bits8,
+        reserve=reserve,
+    )
+
+
+def memory_under(
+    f: Facts,
+    s: Strategies,
+    h: Habits,
+    *,
+    stage: str,
+    place: Array | float,
+    seq: Array,
+    batch: Array,
+    bits8: float,
+    reserve: float = RESERVE,
+) -> Memory:
+    """Return the memory of each candidate's chips of a stage under an era's habits; arguments as memory_of_stage's."""
+    return stage_memory(
+        f,
+        s,
+        stage=stage,
+        place=place,
+        seq=seq,
+        batch=batch,
         flash=h.flash,
         dropout=h.dropout,
         gradient_bytes=h.gradient_bytes,
         selective_gemm=h.selective_gemm,
         selective_elementwise=h.selective_elementwise,
-        bits8=(1.0 if prepared.bits < 16 else 0.0) if bits8 is None else bits8,
+        bits8=bits8,
         reserve=reserve,
     )

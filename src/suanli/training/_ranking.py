@@ -13,8 +13,17 @@ from suanli.estimates import Estimate, lognormal
 from suanli.kinds import Chip, Model
 from suanli.quantities import GIB
 from suanli.training._comm import Site, site_of
-from suanli.training._eras import Era, era, era_for
-from suanli.training._evaluate import Prepared, memory_of_stage, parts_of, prepare, step_time, total_memory
+from suanli.training._eras import Era, era, era_for, habits
+from suanli.training._evaluate import (
+    Prepared,
+    bits_of,
+    memory_of_stage,
+    memory_under,
+    parts_of,
+    prepare,
+    step_time,
+    total_memory,
+)
 from suanli.training._facts import Facts, facts, model_flop
 from suanli.training._memory import RESERVE, Memory
 from suanli.training._offers import Offers
@@ -354,16 +363,16 @@ def memory_by_stage(one: Step) -> Array:
     if pp < 3:
         return ends[:pp]
     where = one.setting
-    prepared = prepare(
-        where.site,
+    between = memory_under(
         where.facts,
         one.strategies,
+        habits([where.era], family=where.site.chip.family),
+        stage="middle",
+        place=np.arange(1.0, pp - 1.0),
         seq=np.array([float(where.seq)]),
         batch=np.array([float(one.batch)]),
-        eras=[where.era],
-        precision=where.precision,
-    )
-    between = memory_of_stage(prepared, "middle", place=np.arange(1.0, pp - 1.0)).total
+        bits8=1.0 if bits_of(where.site, where.precision) < 16 else 0.0,
+    ).total
     return np.concatenate([ends[:1], np.broadcast_to(between, (pp - 2,)), ends[1:]])
 
 
