@@ -137,3 +137,25 @@ def test_folds_depend_on_the_shape_alone() -> None:
     assert folds[:12] == folds[12:]
     assert len(set(folds)) > 1
     assert set(folds) <= set(range(FOLDS))
+
+
+def test_experts_of_old_sglang_tables_are_piled_and_gated() -> None:
+    rows = pl.DataFrame(
+        {
+            "op": ["moe_ffn"] * 5,
+            "framework": ["sglang", "sglang", "sglang", "vllm", "trtllm"],
+            "version": ["0.5.10", "0.5.14", "0.5.10", "0.24.0", "1.3.0rc20"],
+            "kernel_source": ["a", "a", "a", "b", "moe_torch_flow_nongated"],
+            "hidden_size": [2688.0] * 4 + [4096.0],
+            "inter_size": [1856.0] * 4 + [1536.0],
+            "num_experts": [128.0] * 5,
+            "moe_ep_size": [8.0, 8.0, 1.0, 8.0, 8.0],
+            "measured_latency_s": [1e-3] * 5,
+        }
+    )
+    found = normal(rows)
+    assert found["piled"].to_list() == [True, False, False, False, False]
+    assert found["gated"].to_list() == [True, False, True, False, False]
+    unversioned = normal(rows.drop("version"))
+    assert unversioned["piled"].to_list() == [False] * 5
+    assert unversioned["gated"].to_list() == [False] * 5

@@ -11,7 +11,7 @@ from suanli.catalog import chip
 from suanli.errors import InputError
 from suanli.silicon import attention_time, mla_time, moe_time
 from suanli.silicon._attention_work import attended
-from suanli.silicon._moe_work import routed
+from suanli.silicon._moe_load import load_of
 
 HEADS = {"n_heads": 32, "n_kv_heads": 8, "head_dim": 128, "dtype": "bf16"}
 
@@ -124,7 +124,8 @@ def test_routing_keeps_rows_and_experts_within_what_there_is(
     tokens: int, top_k: int, log_experts: int, log_ep: int, skew: float
 ) -> None:
     experts, ep = 2**log_experts, 2 ** min(log_ep, log_experts)
-    rows, awake = routed(*(np.array([float(v)]) for v in (tokens, top_k, experts, ep, skew)))
+    load = load_of(*(np.array([float(v)]) for v in (tokens, top_k, experts, ep, skew)))
+    rows, awake = load.rows, load.awake
     total, local = tokens * top_k, experts / ep
     assert total / ep * (1 - 1e-9) <= rows[0] <= max(total, 1.0) * (1 + 1e-9)
     assert 0.0 < awake[0] <= local
@@ -133,9 +134,9 @@ def test_routing_keeps_rows_and_experts_within_what_there_is(
 
 def test_balanced_experts_wake_one_by_one() -> None:
     # H100, 256 experts, top 8, ep 8: with 2, 4 and 8 tokens 2, 4 and 8 of the chip's 32 experts read their weights
-    rows, awake = routed(np.array([2.0, 4.0, 8.0, 64.0]), *(np.full(4, v) for v in (8.0, 256.0, 8.0, 0.0)))
-    assert awake.tolist() == [2.0, 4.0, 8.0, 32.0]
-    assert rows.tolist() == [2.0, 4.0, 8.0, 64.0]
+    load = load_of(np.array([2.0, 4.0, 8.0, 64.0]), *(np.full(4, v) for v in (8.0, 256.0, 8.0, 0.0)))
+    assert load.awake.tolist() == [2.0, 4.0, 8.0, 32.0]
+    assert load.rows.tolist() == [2.0, 4.0, 8.0, 64.0]
 
 
 def test_measured_moe_anchor_and_skew() -> None:

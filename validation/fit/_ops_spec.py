@@ -30,6 +30,7 @@ GEMM = Spec(
 )
 
 _MOE = ("each", "awake", "width", "hidden", "waves")
+_BENT = products(("each", "width", "waves"))
 _MOE_SHIFT = {
     "overhead": ("rows", "local", "awake", "tokens"),
     "compute": ("short_each", "short_width", "skew", *_MOE),
@@ -39,14 +40,14 @@ _MOE_SHIFT = {
 MOE = Spec(
     base={
         "overhead": ("rows", "local", "tokens", "awake", "hidden", "width", "skew"),
-        "compute": ("short_each", "short_width", "skew", "many_waves", "rows", *_MOE, *products(_MOE)),
-        "memory": ("short_each", "short_width", "skew", "kept", "size", "rows", "idle_share", *_MOE, *products(_MOE)),
-        "cache": ("short_each", "short_width", "skew", "over", "size", *_MOE, *products(_MOE)),
+        "compute": ("short_each", "short_width", "skew", "many_waves", "rows", *_MOE, *_BENT),
+        "memory": ("short_each", "short_width", "skew", "kept", "size", "rows", "idle_share", *_MOE, *_BENT),
+        "cache": ("short_each", "short_width", "skew", "over", "size", *_MOE, *_BENT),
     },
     family=_MOE_SHIFT,
     kernel=_MOE_SHIFT,
-    start={"overhead": 3.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
-    sharpness=3.0,
+    start={"overhead": 3.5, "compute": 0.0, "memory": -1.7, "cache": 1.0, "vector": 0.0, "power": 0.0},
+    sharpness=5.0,
 )
 
 STREAM = Spec(

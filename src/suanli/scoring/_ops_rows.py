@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from suanli.silicon._moe_grid import ungated_shapes
+
 SIZES: Mapping[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
     "attention": ("batch", "n_heads", "n_kv_heads", "head_dim", "q_len", "kv_len"),
@@ -18,7 +20,7 @@ SIZES: Mapping[str, tuple[str, ...]] = {
 }
 """Columns that a row of each kind of operator needs."""
 
-GROUP: tuple[str, ...] = ("chip", "op", "dtype", "kv_dtype", "gemm_dtype", "direction", "kernel")
+GROUP: tuple[str, ...] = ("chip", "op", "dtype", "kv_dtype", "gemm_dtype", "direction", "kernel", "piled", "gated")
 """Columns that rows of one piece of work share."""
 
 SHAPE: tuple[str, ...] = (
@@ -87,7 +89,18 @@ def normal(frame: pl.DataFrame) -> pl.DataFrame:
     frame = _with_widths(frame)
     have = set(frame.columns)
     numbers = {name for names in SIZES.values() for name in names} | {"window", "moe_tp_size", "moe_ep_size"}
-    texts = ("chip", "op", "dtype", "kv_dtype", "gemm_dtype", "direction", "distribution", "framework", "kernel_source")
+    texts = (
+        "chip",
+        "op",
+        "dtype",
+        "kv_dtype",
+        "gemm_dtype",
+        "direction",
+        "distribution",
+        "framework",
+        "version",
+        "kernel_source",
+    )
     columns = [
         (pl.col(name).cast(pl.Float64, strict=False) if name in have else pl.lit(None, pl.Float64)).alias(name)
         for name in sorted(numbers)
@@ -104,7 +117,37 @@ def normal(frame: pl.DataFrame) -> pl.DataFrame:
         moe_tp_size=pl.col("moe_tp_size").fill_null(1.0),
         moe_ep_size=pl.col("moe_ep_size").fill_null(1.0),
         kernel=pl.concat_str(pl.col("framework").fill_null(""), pl.lit("/"), pl.col("kernel_source").fill_null("")),
+        piled=_piled(),
+        gated=_gated(),
     )
+
+
+def _old_sglang() -> pl.Expr:
+    """Return whether a row was measured with SGLang up to 0.5.10 (aiconfigurator's collector/sglang/collect_moe.py)."""
+    parts = pl.col("version").str.extract_groups(r"^0\.(\d+)\.(\d+)")
+    minor, patch = (parts.struct.field(name).cast(pl.Int64, strict=False) for name in ("1", "2"))
+    old = (minor < 5) | ((minor == 5) & (patch <= 10))
+    return (old & (pl.col("framework") == "sglang")).fill_null(False)
+
+
+def _piled() -> pl.Expr:
+    """Return whether a row's experts computed the rows of other chips' experts as well, piled on one of their own.
+
+    What generated the tables of old SGLang gave the experts of the fullest chip all slots of the tokens that reach
+    it, with expert 0 in place of those elsewhere.
+    """
+    return (_old_sglang() & (pl.col("op") == "moe_ffn") & (pl.col("moe_ep_size") > 1.0)).fill_null(False)
+
+
+def _gated() -> pl.Expr:
+    """Return whether a row's experts have a gate; old SGLang's tables give one to models without."""
+    shape = [pl.col(name) for name in ("hidden_size", "inter_size", "num_experts")]
+    without = pl.any_horizontal(
+        pl.all_horizontal(column == size for column, size in zip(shape, sizes, strict=True))
+        for sizes in ungated_shapes()
+    )
+    named = pl.col("kernel_source").str.contains("nongated")
+    return ~(named | (without & ~_old_sglang())).fill_null(False)
 
 
 def _with_widths(frame: pl.DataFrame) -> pl.DataFrame:

@@ -33,6 +33,8 @@ class Group:
     gemm_dtype: str | None
     direction: str | None
     kernel: str
+    piled: bool = False
+    gated: bool = True
 
 
 def law_name(operator: Operator) -> str:
@@ -74,8 +76,7 @@ def work_of(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) ->
         return streamed(chip, unit, size, missed, spent * numbers)
     form = format_of(group.dtype)
     if operator.kind == "gemm":
-        one = np.ones(rows.height)
-        return gemm_work(chip, form, m=column("m"), n=column("n"), k=column("k"), batch=one, kernel=group.kernel)
+        return gemm_work(chip, form, m=column("m"), n=column("n"), k=column("k"), batch=np.ones(rows.height))
     if operator.kind == "mla_bmm":
         inner, outer = (
             (DEEPSEEK.kv_rank, DEEPSEEK.v_dim)
@@ -96,7 +97,9 @@ def work_of(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) ->
             tp=column("moe_tp_size"),
             ep=column("moe_ep_size"),
             skew=column("skew"),
-            gated="nongated" not in group.kernel,
+            gated=group.gated,
+            kernel=group.kernel,
+            piled=group.piled,
         )
     return _attention(chip, operator, group, rows)
 

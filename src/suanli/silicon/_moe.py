@@ -90,4 +90,5 @@ def moe_parts(
     if (sizes["ep"] > sizes["n_experts"]).any():
         raise InputError("ep is above n_experts; a chip needs at least one expert")
     law = law_for(chip, "moe_ffn", dtype, kernel=kernel, parameters=parameters)
-    return measure(law, moe_work(chip, format_of(dtype), gated=gated, warm=is_warm(cache), **sizes))
+    work = moe_work(chip, format_of(dtype), gated=gated, warm=is_warm(cache), kernel=kernel, piled=False, **sizes)
+    return measure(law, work)

@@ -1,0 +1,110 @@
+"""How routed experts lie on a chip's cores: which rows a kernel computes, in tiles of which size."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suanli.silicon._formats import Format
+from suanli.silicon._moe_load import Load
+from suanli.silicon._unit import Unit
+
+Array = NDArray[np.float64]
+
+_TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A kernel's rule of tiles, as steps (limit, rows, columns) of what ``by`` counts, and which rows it buffers."""
+
+    by: str
+    steps: tuple[tuple[float, float, float], ...]
+    all_slots: bool
+
+
+@cache
+def _table() -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads(files("suanli.silicon").joinpath("data/experts.json").read_text(encoding="utf-8"))
+    return raw
+
+
+@cache
+def layout_of(kernel: str | None, form: str) -> Layout:
+    """Return how ``kernel`` ("framework/kernel", None: unknown) lays experts in the format ``form`` over cores."""
+    name = (kernel or "").casefold()
+    named = (entry for entry in _table()["kernels"] if any(part in name for part in entry["match"]))
+    entry = {**_table()["default"], **next(named, {})}
+    rule = _table()["rules"][entry["formats"].get(form, entry["tiles"])]
+    steps = tuple((math.inf if at is None else float(at), float(high), float(wide)) for at, high, wide in rule["steps"])
+    return Layout(rule["by"], steps, entry["slots"] == "all")
+
+
+@cache
+def ungated_shapes() -> tuple[tuple[float, float, float], ...]:
+    """Return hidden width, expert width and number of experts of known layers whose experts have no gate."""
+    return tuple((float(h), float(i), float(e)) for h, i, e in _table()["ungated"])
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Tiles of one product over all experts: blocks of rows, rows and columns of a tile."""
+
+    blocks: Array
+    high: Array
+    wide: Array
+
+    def waves(self, unit: Unit, width: Array) -> Array:
+        """Return how often the tiles of an output ``width`` columns wide fill the cores."""
+        out: Array = self.blocks * np.ceil(width / self.wide) / unit.cores
+        return out
+
+
+def tiles_of(layout: Layout, unit: Unit, load: Load, width: Array) -> Tiles:
+    """Return the tiles that ``layout`` chooses for ``load``; without a rule the best for an output of ``width``."""
+    if not layout.steps:
+        return _best(unit, load, width)
+    counted = {
+        "tokens": load.tokens,
+        "tokens_over_experts": load.tokens / load.local,
+        "rows_over_experts": load.slots / load.local,
+    }[layout.by]
+    limits, high, wide = (np.array(column) for column in zip(*layout.steps, strict=True))
+    step = np.searchsorted(limits, counted)
+    return Tiles(load.blocks(high[step]), high[step], wide[step])
+
+
+def _best(unit: Unit, load: Load, width: Array) -> Tiles:
+    """Return the tiles of the family with the least work in whole waves of the cores."""
+    least = np.full(load.rows.shape, np.inf)
+    blocks, high, wide = (np.ones(load.rows.shape) for _ in range(3))
+    counts = {rows: load.blocks(np.full(load.rows.shape, rows)) for rows in {rows for rows, _ in unit.tiles}}
+    for rows, columns in unit.tiles:
+        turns = np.ceil(counts[rows] * np.ceil(width / columns) / unit.cores)
+        cost = turns * rows * columns * (1.0 + _TILE_LOSS / rows + _TILE_LOSS / columns)
+        better = cost < least
+        least = np.where(better, cost, least)
+        blocks = np.where(better, counts[rows], blocks)
+        high, wide = np.where(better, rows, high), np.where(better, columns, wide)
+    return Tiles(blocks, high, wide)
+
+
+def spent(tiles: Tiles, unit: Unit, depth: Array, width: Array) -> Array:
+    """Return the FLOP of an output ``width`` columns wide over a ``depth`` of k, in whole waves of the cores."""
+    turns = np.ceil(tiles.waves(unit, width))
+    out: Array = 2.0 * turns * unit.cores * tiles.high * tiles.wide * depth
+    return out
+
+
+def drawn(tiles: Tiles, form: Format, depth: Array, width: Array) -> Array:
+    """Return the bytes that tiles of an output ``width`` columns wide draw from the cache over a ``depth`` of k."""
+    read = tiles.high * form.activation + tiles.wide * form.weight
+    out: Array = tiles.blocks * np.ceil(width / tiles.wide) * depth * read
+    return out
