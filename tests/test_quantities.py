@@ -50,16 +50,53 @@ def test_parse_refuses_the_rest_in_one_line(text: str, unit: str, complaint: str
 
 
 UNITS = ["B", "B/s", "FLOP/s", "W", "MW", "s", "ms", "request/s", "token/s/chip", "USD/kWh", "CNY", "USD/MW/month", "%"]
-OTHERS = ["TB", "GB/s", "TFLOPS", "PFLOP/s", "kW", "ns", "us", "h", "kWh", "GiB", "k", "bn", "mm2", "m2"]
+OTHERS = [
+    "TB",
+    "GB/s",
+    "TFLOPS",
+    "PFLOP/s",
+    "kW",
+    "ns",
+    "us",
+    "h",
+    "kWh",
+    "GiB",
+    "MiB",
+    "byte",
+    "GHz",
+    "k",
+    "bn",
+    "mm2",
+    "m2",
+]
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     st.floats(min_value=1e-6, max_value=1e15),
     st.sampled_from(
-        [*UNITS, "TB", "GB/s", "TFLOPS", "PFLOP/s", "kW", "ns", "us", "h", "kWh", "GiB", "k", "bn", "mm2", "m2"]
+        [
+            *UNITS,
+            "TB",
+            "GB/s",
+            "TFLOPS",
+            "PFLOP/s",
+            "kW",
+            "ns",
+            "us",
+            "h",
+            "kWh",
+            "GiB",
+            "MiB",
+            "byte",
+            "GHz",
+            "k",
+            "bn",
+            "mm2",
+            "m2",
+        ]
     ),
-    st.sampled_from([*UNITS, "", "J", "m2", "h"]),
+    st.sampled_from([*UNITS, "", "J", "m2", "h", "byte", "Hz"]),
 )
 def test_a_figure_in_the_unit_asked_for_reads_as_pint_reads_it(number: float, written: str, unit: str) -> None:
     text = f"{written[:3]} {number!r}{written[3:]}" if written[:3] in {"USD", "CNY"} else f"{number!r} {written}"
@@ -72,7 +109,8 @@ def test_a_figure_in_the_unit_asked_for_reads_as_pint_reads_it(number: float, wr
 
 @pytest.mark.parametrize(
     ("text", "unit"), [("3 token/s/chip", "token/s/chip"), ("60 %", ""), ("3.35 TB/s", "B/s"), ("6 MW", "MW"),
-                       ("USD 20 k/chip", "USD/chip"), ("CNY 24 bn", "CNY"), ("989 TFLOPS", "FLOP/s"), ("50 ms", "s")],
+                       ("USD 20 k/chip", "USD/chip"), ("CNY 24 bn", "CNY"), ("989 TFLOPS", "FLOP/s"), ("50 ms", "s"),
+                       ("8 MiB", "byte"), ("1.4 GHz", "Hz")],
 )  # fmt: skip
 def test_usual_figures_do_not_wait_for_pint(text: str, unit: str) -> None:
     assert _in_its_unit(_spell(text), _spell(unit)) is not None

@@ -50,12 +50,12 @@ _PLAIN = re.compile(r"\s*(?P<num>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<first>[
 _SCALED = {
     f"{prefix}{unit}": (unit, factor)
     for unit, prefixes in (
-        *((unit, {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}) for unit in ("B", "W", "flop")),
+        *((unit, {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}) for unit in ("B", "W", "flop", "Hz")),
         ("s", {"m": 1e-3, "u": 1e-6, "n": 1e-9}),
     )
     for prefix, factor in prefixes.items()
-} | {"percent": ("", 0.01)}
-"""Units that are others with a prefix: (the other, its factor)."""
+} | {"percent": ("", 0.01), "byte": ("B", 1.0), "KiB": ("B", 1024.0), "MiB": ("B", MIB), "GiB": ("B", GIB)}
+"""Units that are others with a prefix or by another name: (the other, its factor)."""
 
 
 @cache
