@@ -134,7 +134,8 @@ def test_long_sequences_cost_little_more_a_token() -> None:
         return float(parts_of(one, fitted_parameters())["attention"][0])
 
     grown = [second_a_token(name, 65_536) / second_a_token(name, 8_192) for name in (FLASH, "deepseek-v3")]
-    assert grown[0] < 2.0 < 5.0 < grown[1]
+    assert grown[0] < 0.5 * grown[1]
+    assert grown[1] > 4.0
 
 
 def kept(f: Facts, **how: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

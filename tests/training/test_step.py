@@ -270,3 +270,10 @@ def test_tensor_collectives_hide_inside_a_domain_only() -> None:
     across = [run(where, tp=16, dp=4, tp_overlap=o).time.breakdown["tp"][0] for o in (0.0, 1.0)]
     assert inside[1] < 0.7 * inside[0]
     assert across[1] == across[0]
+
+
+def test_context_parallel_ranks_share_windows_too() -> None:
+    # A query sees the window before it however many ranks there are: half the queries of twice the micro-batches.
+    local = setting("mistral-7b", n=64, seq_len=32_768, global_batch=64)
+    whole, half = (run(local, cp=cp, dp=64 // cp).time.breakdown["attention"][0] for cp in (1, 2))
+    assert half == pytest.approx(whole, rel=0.4)

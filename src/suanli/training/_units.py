@@ -243,13 +243,13 @@ def _core(
     width = (f.qk_dim + f.v_dim) / 2.0
     zero = np.zeros_like(heads + micro_batch * seq / cp)
 
-    def fused(window: Array) -> Array:
+    def fused(window: Array, keys: Array) -> Array:
         return attention_time(
             chip,
             phase="prefill",
             batch=micro_batch + zero,
             q_len=seq / cp + zero,
-            kv_len=seq / cp + zero,
+            kv_len=keys + zero,
             n_heads=heads + zero,
             n_kv_heads=kv + zero,
             head_dim=width + zero,
@@ -257,10 +257,10 @@ def _core(
             window=window + zero,
         )
 
-    full = fused(zero)
-    if np.any(f.windowed > 0):
-        full = (1.0 - f.windowed) * full + f.windowed * fused(f.window)
-    full = full * cp  # a ring of cp blocks, causal work balanced over ranks
+    full = cp * fused(zero, seq / cp)  # a ring of cp blocks, causal work balanced over ranks
+    if np.any(f.windowed > 0):  # of the ranks before, a window reaches no more than its length
+        near = fused(f.window, np.minimum(seq, seq / cp + f.window))
+        full = (1.0 - f.windowed) * full + f.windowed * near
     back, flash = 2.5 * full, np.where(is_compressed(f), 1.0, flash)
     if np.any(is_compressed(f)):
         narrow = operator_format(chip, "fp8")  # the indexer's scores
