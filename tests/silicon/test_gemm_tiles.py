@@ -54,7 +54,7 @@ def test_a_search_takes_the_fewest_waves_then_the_fullest_last_one() -> None:
     # 128 x 160: 32 x 26 tiles in 7 waves; narrower tiles need more, none of fewer waves exists within the registers.
     assert np.ceil(found.count[0] / 132.0) <= np.ceil(32 * 32 / 132.0)
     # One row of tiles: the narrowest width that still needs one wave fills it best.
-    assert found.count[1] == 128 and found.wide[1] == 32
+    assert (found.count[1], found.wide[1]) == (128, 32)
 
 
 @pytest.mark.parametrize(("kernel", "family"), [(None, "hopper"), ("x/unheard_of", "hopper"), (_SGL, "cdna3")])

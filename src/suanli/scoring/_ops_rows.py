@@ -40,7 +40,7 @@ _STREAMS: Mapping[str, tuple[float, float]] = {
     "residual_add": (3.0, 1.0),
     "embedding": (2.0, 0.0),
     "rope": (2.0, 3.0),
-    "silu_mul": (5.0, 6.0),
+    "silu_mul": (3.0, 6.0),
 }
 """Streams: numbers moved and vector operations per number of the row's width (two kernels for SiLU and product)."""
 

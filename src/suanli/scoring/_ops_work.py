@@ -56,7 +56,7 @@ def shifts_of(operator: Operator, group: Group) -> list[str]:
     out = [f"direction:{group.direction}"] if group.direction else []
     if operator.kind == "mla_bmm":
         out.append("op:batched")
-    if group.op in ("rmsnorm", "rmsnorm_post", "rope"):
+    if group.op in ("rmsnorm", "rmsnorm_post", "rope", "silu_mul"):
         out.append(f"op:{group.op.partition('_')[0]}")
     return out
 
