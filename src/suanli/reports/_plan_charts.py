@@ -39,6 +39,14 @@ def coloured(field: str, values: Sequence[str], width: int) -> alt.Color:
     return alt.Color(f"{field}:N", title=None, legend=legend, scale=alt.Scale(domain=list(values), range=colours))
 
 
+def named(*fields: str) -> list[alt.Tooltip]:
+    """Return tooltips of fields that are words.
+
+    Here as in every chart a channel is an object: Altair looks through its whole schema for one given as text.
+    """
+    return [alt.Tooltip(f"{field}:N") for field in fields]
+
+
 def panels(chart: Any, data: pl.DataFrame, by: str, width: int, height: int | None, *, columns: int = 1) -> Spec:
     """Return ``chart`` once for each value of ``by``, side by side where the width allows.
 
@@ -121,7 +129,7 @@ def orders(frame: pl.DataFrame, width: int) -> Any:
             y=alt.Y("chips:Q", title=f"{told} ordered"),
             color=coloured("offer", names, width),
             order=alt.Order("offer:N"),
-            tooltip=["quarter", "offer", "way", alt.Tooltip("chips:Q", format=".1f"),
+            tooltip=[*named("quarter", "offer", "way"), alt.Tooltip("chips:Q", format=".1f"),
                      alt.Tooltip("usd:Q", format=",.0f")],
         )
         .properties(height=230)
@@ -145,7 +153,7 @@ def deliveries(frame: pl.DataFrame, width: int) -> Any:
     both = ("ordered", "delivered")
     lines = data.unpivot(on=list(both), index=["supplier", "month", "p10", "p90"], variable_name="what", value_name="n")
     colour = alt.Color("what:N", title=None, scale=alt.Scale(domain=list(both), range=[PALETTE[6], PALETTE[2]]))
-    band = alt.Chart(lines).mark_area(opacity=0.2, color=PALETTE[2]).encode(x=x, y="p10:Q", y2="p90:Q")
+    band = alt.Chart(lines).mark_area(opacity=0.2, color=PALETTE[2]).encode(x=x, y=alt.Y("p10:Q"), y2=alt.Y2("p90:Q"))
     line = alt.Chart(lines).mark_line(strokeWidth=2).encode(x=x, y=alt.Y("n:Q", title=told), color=colour)
     return panels(alt.layer(band, line, data=lines), lines, "supplier", width, 110, columns=columns)
 
@@ -172,7 +180,7 @@ def capacity(frame: pl.DataFrame, width: int) -> Any:
     x = time_axis(PHONE if width < NARROW else panel_width(width, 2))
     unit = alt.Axis(format="~s")
     asked = alt.Chart(data).transform_filter("isValid(datum.demand_per_s)")
-    band = asked.mark_area(opacity=0.18, color=MUTED).encode(x=x, y="demand_p10:Q", y2="demand_p90:Q")
+    band = asked.mark_area(opacity=0.18, color=MUTED).encode(x=x, y=alt.Y("demand_p10:Q"), y2=alt.Y2("demand_p90:Q"))
     area = (
         alt.Chart(data)
         .transform_filter("isValid(datum.rate_per_s)")
@@ -215,7 +223,7 @@ def money(frame: pl.DataFrame, width: int) -> Any:
             ),
         )
     )
-    mark = alt.Chart(spent).mark_tick(thickness=3, color=PALETTE[5]).encode(x="year:O", y="budget:Q")
+    mark = alt.Chart(spent).mark_tick(thickness=3, color=PALETTE[5]).encode(x=alt.X("year:O"), y=alt.Y("budget:Q"))
     return panels(alt.layer(bars, mark, data=spent), spent, "pot", width, 150, columns=3)
 
 
@@ -223,7 +231,7 @@ def power(frame: pl.DataFrame, width: int) -> Any:
     """Draw the power drawn at each site, its most over the futures, and what is there."""
     data = dated(frame).with_columns((pl.col("power") + pl.col("built")).alias("there"))
     x = time_axis(PHONE if width < NARROW else panel_width(width, 2))
-    most = alt.Chart(data).mark_area(opacity=0.25, color=PALETTE[0]).encode(x=x, y="drawn_most:Q")
+    most = alt.Chart(data).mark_area(opacity=0.25, color=PALETTE[0]).encode(x=x, y=alt.Y("drawn_most:Q"))
     area = alt.Chart(data).mark_area(opacity=0.6, color=PALETTE[0]).encode(x=x, y=alt.Y("drawn:Q", title="MW"))
-    line = alt.Chart(data).mark_line(color=PALETTE[5], interpolate="step-after").encode(x=x, y="there:Q")
+    line = alt.Chart(data).mark_line(color=PALETTE[5], interpolate="step-after").encode(x=x, y=alt.Y("there:Q"))
     return panels(alt.layer(most, area, line, data=data), data, "site", width, 110, columns=2)

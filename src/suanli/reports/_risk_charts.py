@@ -17,6 +17,7 @@ from suanli.reports._plan_charts import (
     dated,
     in_chips,
     in_money,
+    named,
     panel_width,
     panels,
     percent,
@@ -58,12 +59,16 @@ def training(frame: pl.DataFrame, width: int) -> Any:
     data = pl.DataFrame(rows, infer_schema_length=None)
     y = alt.Y("row:N", sort=None, **_labels(width))
     x = time_axis(width, field="start")
-    late = alt.Chart(data).mark_bar(height=6, opacity=0.45, color=PALETTE[2]).encode(x=x, x2="latest:T", y=y)
+    late = alt.Chart(data).mark_bar(height=6, opacity=0.45, color=PALETTE[2]).encode(x=x, x2=alt.X2("latest:T"), y=y)
     bar = alt.Chart(data).mark_bar(height=14, cornerRadius=2, color=PALETTE[2]).encode(
-        x=x, x2="middle:T", y=y, tooltip=["name", "odds"]
+        x=x, x2=alt.X2("middle:T"), y=y, tooltip=named("name", "odds")
     )  # fmt: skip
-    due = alt.Chart(data).mark_tick(thickness=3, height=24, color=PALETTE[5]).encode(x="deadline:T", y=y)
-    told = alt.Chart(data).mark_text(align="left", dx=6, fontSize=12, color=INK).encode(x="end:T", y=y, text="odds:N")
+    due = alt.Chart(data).mark_tick(thickness=3, height=24, color=PALETTE[5]).encode(x=alt.X("deadline:T"), y=y)
+    told = (
+        alt.Chart(data)
+        .mark_text(align="left", dx=6, fontSize=12, color=INK)
+        .encode(x=alt.X("end:T"), y=y, text=alt.Text("odds:N"))
+    )
     return alt.layer(late, bar, due, told).properties(width=width, height=alt.Step(46))
 
 
@@ -102,9 +107,11 @@ def fan(frame: pl.DataFrame, width: int) -> Any:
         axis = alt.Axis(format=percent(pl.concat([rows["p10"], rows["p90"]]))) if share else alt.Axis(format="~s")
         scale = alt.Scale(zero=not share)
         y = alt.Y("p10:Q", title=None, axis=axis, scale=scale)
-        wide = alt.Chart(rows).mark_area(opacity=0.2, color=PALETTE[0]).encode(x=x, y=y, y2="p90:Q")
-        half = alt.Chart(rows).mark_area(opacity=0.3, color=PALETTE[0]).encode(x=x, y="p25:Q", y2="p75:Q")
-        mean = alt.Chart(rows).mark_line(color=PALETTE[0], strokeWidth=2).encode(x=x, y="mean:Q")
+        wide = alt.Chart(rows).mark_area(opacity=0.2, color=PALETTE[0]).encode(x=x, y=y, y2=alt.Y2("p90:Q"))
+        half = (
+            alt.Chart(rows).mark_area(opacity=0.3, color=PALETTE[0]).encode(x=x, y=alt.Y("p25:Q"), y2=alt.Y2("p75:Q"))
+        )
+        mean = alt.Chart(rows).mark_line(color=PALETTE[0], strokeWidth=2).encode(x=x, y=alt.Y("mean:Q"))
         return panels(
             alt.layer(wide, half, mean), rows, "what", width if width < NARROW else panel_width(width, 2), 150
         )
@@ -124,11 +131,16 @@ def scenarios(frame: pl.DataFrame, width: int) -> Any:
     dots = (
         alt.Chart(data)
         .mark_circle(opacity=0.75, color=PALETTE[0])
-        .encode(x=x, y=y, size=alt.Size("probability:Q", legend=None), tooltip=["scenario", "future"])
+        .encode(
+            x=x,
+            y=y,
+            size=alt.Size("probability:Q", legend=None),
+            tooltip=named("scenario", "future"),
+        )
     )
     apart = data.filter(pl.Series(_apart(data, 0.06 if width > NARROW else 0.13)))
     first = alt.Chart(apart).mark_text(dx=12, dy=-9, fontSize=11, color=MUTED)
-    names = first.transform_calculate(n="split(datum.future, ',')[0]").encode(x=x, y=y, text="n:N")
+    names = first.transform_calculate(n="split(datum.future, ',')[0]").encode(x=x, y=y, text=alt.Text("n:N"))
     return alt.layer(dots, names).properties(width=width, height=240)
 
 
@@ -157,9 +169,9 @@ def regret(frame: pl.DataFrame, width: int) -> Any:
     data = data.with_columns(pl.col("plan").replace(names), pl.col("bn") / unit)
     x = alt.X("bn:Q", title=f"regret, {told}", axis=alt.Axis(tickCount=max(3, width // 110), labelOverlap=True))
     y = alt.Y("future:N", title=None, sort=None)
-    rule = alt.Chart(data).mark_line(color=MUTED, opacity=0.5).encode(x=x, y=y, detail="future:N")
+    rule = alt.Chart(data).mark_line(color=MUTED, opacity=0.5).encode(x=x, y=y, detail=alt.Detail("future:N"))
     dots = alt.Chart(data).mark_point(filled=True, size=80, opacity=1).encode(
-        x=x, y=y, tooltip=["scenario", "plan", alt.Tooltip("bn:Q", format=".2f")],
+        x=x, y=y, tooltip=[*named("scenario", "plan"), alt.Tooltip("bn:Q", format=".2f")],
         color=alt.Color("plan:N", title=None,
                         scale=alt.Scale(domain=list(names.values()), range=[PALETTE[0], PALETTE[1]])),
     )  # fmt: skip
@@ -189,10 +201,10 @@ def bindings(frame: pl.DataFrame, width: int) -> Any:
         .mark_rect(color=PALETTE[0])
         .encode(
             x=time_axis(width, field="since"),
-            x2="until:T",
+            x2=alt.X2("until:T"),
             y=alt.Y("row:N", sort=None, scale=alt.Scale(paddingInner=0.25), **_labels(width)),
             opacity=alt.Opacity("part:Q", scale=scale, legend=legend),
-            tooltip=["sentence", "worth"],
+            tooltip=named("sentence", "worth"),
         )
         .properties(width=width, height=alt.Step(14 * tall + 8))
     )
@@ -223,7 +235,9 @@ def tornado(frame: pl.DataFrame, width: int) -> Any:
     y = alt.Y("row:N", sort=None, **_labels(width))
     axis = alt.Axis(tickCount=max(3, inner // 110), labelOverlap=True)
     x = alt.X("usd:Q", title=f"expected cost, {told}", scale=alt.Scale(zero=False), axis=axis)
-    line = alt.Chart(rows).mark_line(color=MUTED, strokeWidth=5, opacity=0.4).encode(x=x, y=y, detail="row:N")
+    line = (
+        alt.Chart(rows).mark_line(color=MUTED, strokeWidth=5, opacity=0.4).encode(x=x, y=y, detail=alt.Detail("row:N"))
+    )
     dots = alt.Chart(rows).mark_point(filled=True, size=70, opacity=1).encode(
         x=x, y=y, tooltip=["name", "low", "high", "source", alt.Tooltip("usd:Q", format=".2f")],
         color=alt.Color("end:N", title=None,
@@ -251,10 +265,10 @@ def legal_life(frame: pl.DataFrame, width: int) -> Any:
         .mark_bar(height=10)
         .encode(
             x=time_axis(width, field="since"),
-            x2="until:T",
+            x2=alt.X2("until:T"),
             y=alt.Y("row:N", sort=None, **_labels(width)),
             color=alt.Color("may:N", title=None, scale=alt.Scale(domain=list(LIFE), range=list(LIFE.values()))),
-            tooltip=["row", "may", "since", "until"],
+            tooltip=[*named("row", "may"), alt.Tooltip("since:T"), alt.Tooltip("until:T")],
         )
     )
     return panels(chart, data, "view", width, None)
@@ -276,7 +290,7 @@ def alternatives(frame: pl.DataFrame, width: int) -> Any:
             y=alt.Y("row:N", sort=None, **_labels(width)),
             color=coloured("offer", offers, width),
             order=alt.Order("offer:N"),
-            tooltip=["plan", "offer", alt.Tooltip("chips:Q", format=".1f")],
+            tooltip=[*named("plan", "offer"), alt.Tooltip("chips:Q", format=".1f")],
         )
         .properties(width=inner, height=alt.Step(54))
     )
