@@ -54,6 +54,8 @@ def columns_of(spec: Spec, keys: Sequence[str]) -> list[Column]:
         for key in keys:
             if part in spec.common and key.startswith("family:"):
                 continue
+            if part in spec.hardware and key.startswith(("family:", "framework:", "method:", "kernel:", "kv:")):
+                continue
             out += [Column(part, key, name) for name in ("one", *_features(spec, key, part))]
     return out
 

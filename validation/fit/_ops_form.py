@@ -19,7 +19,8 @@ class Spec:
     """Features that each part's efficiency may depend on, and starting constants.
 
     ``base``: pooled over chips and software; ``family``: of one family, or of one kernel on it; ``kernel``: of one
-    kernel or one number format. The parts in ``common`` have no shift of a family: its datasheet says all of it.
+    kernel or one number format. The parts in ``common`` have no shift of a family: its datasheet says all of it;
+    those in ``hardware`` none of software either.
     """
 
     base: Mapping[str, tuple[str, ...]]
@@ -28,3 +29,4 @@ class Spec:
     start: Mapping[str, float]
     sharpness: float
     common: tuple[str, ...] = ()
+    hardware: tuple[str, ...] = ()

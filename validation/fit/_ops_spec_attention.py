@@ -10,22 +10,26 @@ _START = {"overhead": 2.0, "compute": 0.0, "memory": -1.5, "cache": 1.0, "vector
 
 DECODE = Spec(
     base={
-        "overhead": ("combine", "few_waves", "grouped"),
-        "compute": (),
+        "overhead": ("combine", "few_waves", "grouped", "scalar"),
+        "compute": ("scalar",),
         "memory": ("over",),
-        "cache": ("kv", "waves", "shared", "width", "size", "over"),
-        "vector": ("grouped", "tiles", "width", "apart"),
+        "cache": ("kv", "waves", "shared", "width", "size", "over", "scalar"),
+        "vector": ("grouped", "tiles", "width", "apart", "scalar", "short_kv", "chain"),
     },
     family={"overhead": ("combine",), "compute": (), "memory": (), "cache": (), "vector": ("grouped", "width")},
     kernel={
-        "overhead": ("combine", "grouped", "copied", "cut"),
-        "compute": (),
+        "overhead": ("combine", "grouped", "copied", "cut", "scalar", "usual", "packed"),
+        "compute": ("scalar",),
         "memory": (),
-        "cache": ("kv", "shared", "size", "grouped"),
-        "vector": ("grouped", "tiles", "width", "apart", "cut", "short_kv"),
+        "cache": ("kv", "shared", "size", "grouped", "usual", "scalar"),
+        "vector": (
+            *("grouped", "tiles", "packed", "width", "usual", "apart", "scalar", "cut", "short_kv", "chain"),
+            *("scalar*chain", "scalar*width"),
+        ),
     },
     start=_START,
     sharpness=3.0,
+    hardware=("power",),
 )
 
 PREFILL = Spec(
@@ -36,7 +40,7 @@ PREFILL = Spec(
             *("q*q", "q*width", "width*width", "q*waves", "waves*waves"),
         ),
         "memory": ("size", "cut", "width"),
-        "cache": ("width", "cut"),
+        "cache": (),
         "vector": ("width", "single", "short_q", "kv", "groups"),
     },
     family={
@@ -48,13 +52,14 @@ PREFILL = Spec(
     },
     kernel={
         "overhead": ("grouped", "copied", "single"),
-        "compute": ("q", "kv", "width", "usual", "cut"),
+        "compute": ("q", "kv", "width", "usual", "wide", "cut", "sharing", "cut*sharing", "cut*width"),
         "memory": ("cut", "width"),
         "cache": ("cut", "width"),
-        "vector": ("width", "usual", "single", "filled", "cut", "kv"),
+        "vector": ("width", "usual", "wide", "single", "filled", "cut", "kv", "sharing", "cut*sharing"),
     },
     start={**_START, "compute": -0.5, "cache": -1.5, "vector": 1.5},
     sharpness=3.0,
+    hardware=("power",),
 )
 
 _LATENT = ("kv", "groups", "packed", "waves")
@@ -83,6 +88,7 @@ MLA_DECODE = Spec(
     },
     start=_START,
     sharpness=3.0,
+    hardware=("power",),
 )
 
 _SHAPE = ("q", "kv", "groups", "packed", "waves")
@@ -91,25 +97,26 @@ MLA_PREFILL = Spec(
         "overhead": ("kv", "q", "groups"),
         "compute": ("short_q", "short_kv", "many_waves", *_SHAPE, *products(("q", "kv", "waves"))),
         "memory": ("kept", "size", "q", "kv", "waves"),
-        "cache": ("size", "over", *_SHAPE),
+        "cache": (),
         "vector": (),
     },
     family={
         "overhead": ("kv", "q"),
         "compute": ("short_q", "short_kv", "many_waves", *_SHAPE),
         "memory": ("kept", "size"),
-        "cache": ("size", "q", "kv", "waves"),
+        "cache": (),
         "vector": (),
     },
     kernel={
         "overhead": ("kv", "q", "groups"),
         "compute": ("q", "kv", "waves"),
         "memory": ("size",),
-        "cache": ("size", "q", "kv"),
+        "cache": (),
         "vector": (),
     },
     start={"overhead": 2.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
     sharpness=3.0,
+    hardware=("power",),
 )
 
 ATTENTION: Mapping[str, Spec] = {

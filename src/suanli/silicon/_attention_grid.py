@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from suanli.silicon._attention_split import Spread, split_of
+from suanli.silicon._attention_xqa import Blocks, xqa_blocks
 from suanli.silicon._unit import Unit
 
 Array = NDArray[np.float64]
 
 _ROWS = 128.0  # query rows of a prefill tile
-_KEYS = 128.0  # keys that a step of a tile reads; a split of decode has at least one step
 _STEP = 64.0  # keys to which the longest row of a prefill tile is rounded up
 
 
@@ -33,6 +34,13 @@ class Grid:
     single: bool
     windows: bool
     unsplit: tuple[str, ...]
+    narrow: tuple[str, ...]
+    multiplies_narrow: tuple[str, ...]
+    split: str
+    scalar_below: float
+    scalar_narrow: bool
+    pads: tuple[float, ...]
+    scattered: bool
 
 
 @cache
@@ -48,15 +56,33 @@ def grid_of(kernel: str | None) -> Grid:
     named = (entry for entry in _table()["kernels"] if any(part in name for part in entry["match"]))
     entry = {**_table()["default"], **next(named, {})}
     entry.pop("match", None)
-    return Grid(**{**entry, "unsplit": tuple(entry["unsplit"])})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    return Grid(**fields)
+
+
+def _shared(family: str) -> float:
+    """Return the bytes of shared memory that a block may take on chips of ``family``."""
+    table = _table()["shared"]
+    return 1024.0 * float(table.get(family, table["other"]))
+
+
+def padded(grid: Grid, head_dim: Array) -> Array:
+    """Return the width of heads that the kernel multiplies: the least of those it was written for that holds them."""
+    if not grid.pads:
+        return head_dim
+    widths = np.array(grid.pads)
+    out: Array = np.maximum(widths[np.minimum(np.searchsorted(widths, head_dim), len(widths) - 1)], head_dim)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
 class Heads:
     """Shapes of attention as its kernels see them (arrays of one shape).
 
-    ``reach`` is the keys that any query of a sequence sees, ``pairs`` the (query, key) pairs of a head; ``heads``
-    share ``groups`` of keys whose bytes in all are ``keys``. ``cut`` marks rows whose ``window`` hides keys.
+    ``reach`` is the keys of the ``history`` that any query of a sequence sees, ``pairs`` the (query, key) pairs of a
+    head; ``heads`` share ``groups`` of keys whose bytes in all are ``keys``, of 8 bits a number or less where
+    ``narrow``. A pair is multiplied over ``lanes``, the key and value widths together as the kernel pads them. ``cut``
+    marks rows whose ``window`` hides keys.
     """
 
     batch: Array
@@ -68,6 +94,9 @@ class Heads:
     window: Array
     cut: NDArray[np.bool_]
     keys: Array
+    lanes: Array
+    history: Array
+    narrow: bool
 
     @property
     def packed(self) -> Array:
@@ -81,7 +110,9 @@ class Layout:
     """Attention on the cores: ``tasks`` x ``split`` pieces, ``scored`` padded (row, key) pairs, ``drawn`` key bytes.
 
     ``idle`` is how much longer the cores run than if all were busy to the end; ``apart`` marks heads that share no
-    reads; ``filled`` is the share of a prefill tile's rows that hold queries.
+    reads, ``scalar`` those that vector units multiply; ``filled`` is the share of a prefill tile's rows that hold
+    queries. What a prefill draws from the cache binds no accelerator, each of whose tiles multiplies it for 128 rows:
+    none is counted. Its keys are read in ``passes``, all sequences in each.
     """
 
     tasks: Array
@@ -90,30 +121,66 @@ class Layout:
     drawn: Array
     idle: Array
     apart: NDArray[np.bool_]
+    scalar: NDArray[np.bool_]
     filled: Array
     waves: Array
+    passes: Array
 
 
 def decode_layout(unit: Unit, grid: Grid, shape: Heads, *, splits: bool = True) -> Layout:
     """Return few queries against many keys: a tile holds a group's heads, keys are split where cores stay idle."""
+    if grid.split == "xqa" and splits:
+        return _xqa_layout(unit, grid, shape)
     packed = shape.packed
     apart = (packed > grid.apart_above) | (shape.window > 0.0) & grid.apart_windowed
     rows = np.where(packed > grid.rows, grid.wide, grid.rows)
     tasks = shape.batch * np.where(
         apart, shape.heads * np.ceil(shape.q_len / grid.rows), shape.groups * np.ceil(packed / rows)
     )
-    most = np.ceil(shape.reach / _KEYS) if splits else np.ones_like(tasks)
-    split = np.clip(np.floor(unit.cores / tasks), 1.0, most)
-    waves = tasks * split / unit.cores
+    split = split_of(grid.split if splits else "never", Spread(tasks, shape.reach, shape.batch, unit.cores))
+    return _few(unit, shape, Blocks(tasks, split, rows, np.ones_like(tasks), apart, _scalar(grid, shape)))
+
+
+def _scalar(grid: Grid, shape: Heads) -> NDArray[np.bool_]:
+    """Return where a kernel multiplies on vector units, as for groups too small to fill a matrix unit."""
+    out: NDArray[np.bool_] = shape.packed < grid.scalar_below
+    return out if grid.scalar_narrow or not shape.narrow else np.zeros_like(out)
+
+
+def _xqa_layout(unit: Unit, grid: Grid, shape: Heads) -> Layout:
+    """Return TensorRT-LLM's decode, whose own rules say which kernel runs."""
+    plain = shape.narrow and unit.family not in grid.narrow
+    blocks = xqa_blocks(
+        unit,
+        _shared(unit.family),
+        batch=shape.batch,
+        heads=shape.heads,
+        groups=shape.groups,
+        q_len=shape.q_len,
+        history=shape.reach if shape.narrow else shape.history,
+        reach=shape.reach,
+        # Without a kernel of its own, a cache of 8 bits is read by XQA in one block a sequence, and not in a window.
+        barred=shape.cut & plain,
+        splits=not plain,
+        held=2.0 if shape.narrow and not plain else 1.0,
+    )
+    return _few(unit, shape, blocks)
+
+
+def _few(unit: Unit, shape: Heads, blocks: Blocks) -> Layout:
+    """Return the layout of few queries in ``blocks``."""
+    waves = blocks.tasks * blocks.split / (unit.cores * blocks.held)
     return Layout(
-        tasks=tasks,
-        split=split,
-        scored=tasks * rows * np.ceil(shape.reach / 16.0) * 16.0,
-        drawn=shape.keys * tasks / (shape.batch * shape.groups),
+        tasks=blocks.tasks,
+        split=blocks.split,
+        scored=blocks.tasks * blocks.rows * np.ceil(shape.reach / 16.0) * 16.0,
+        drawn=shape.keys * blocks.tasks / (shape.batch * shape.groups),
         idle=np.minimum(np.ceil(waves) / waves, unit.cores),
-        apart=apart,
-        filled=np.minimum(packed / rows, 1.0),
+        apart=blocks.apart,
+        scalar=blocks.scalar,
+        filled=np.minimum(shape.packed / blocks.rows, 1.0),
         waves=waves,
+        passes=np.ones_like(waves),
     )
 
 
@@ -134,11 +201,13 @@ def prefill_layout(unit: Unit, grid: Grid, shape: Heads) -> Layout:
         tasks=tasks,
         split=np.ones_like(tasks),
         scored=tasks * rows * mean,
-        drawn=shape.keys * (shape.heads / shape.groups) / per * strips * mean / shape.reach,
+        drawn=shape.keys * (shape.heads / shape.groups) / per * strips * mean / shape.reach * (unit.kind == "cpu"),
         idle=np.maximum(np.ceil(waves), longest / mean) / waves,
         apart=np.zeros(tasks.shape, dtype=bool),
+        scalar=np.zeros(tasks.shape, dtype=bool),
         filled=np.minimum(shape.q_len * per, _ROWS) / _ROWS,
         waves=waves,
+        passes=np.maximum(strips * mean / shape.reach, 1.0) if grid.scattered else np.ones_like(waves),
     )
 
 

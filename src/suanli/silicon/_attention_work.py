@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip
-from suanli.silicon._attention_grid import Grid, Heads, Layout, grid_of, layout_of
+from suanli.silicon._attention_grid import Grid, Heads, Layout, grid_of, layout_of, padded
 from suanli.silicon._formats import Format, peak_rate
 from suanli.silicon._laws import Work
 from suanli.silicon._unit import Unit, energy_time, unit_of
 
 Array = NDArray[np.float64]
 
-_LATENCY = (
-    1e-6  # s; a tile's chain of loads and stores takes some of these whatever the clock, as memory's latency does
-)
+_LATENCY = 0.5e-6  # s; of a tile's chain of loads and stores, which memory makes wait whatever the clock
+_CYCLES = 900.0  # cycles that the same chain spends in the core
+_SHARED = 128.0  # bytes that a core reads from shared memory in a cycle
+LAUNCH = 0.57e-6  # s; prefill is launched kernel by kernel, which no clock shortens
 _KEPT = 0.8  # share of the last cache that keys and values read again and again may fill
 _CLIFF = 0.5  # share beyond that, by which a cycle of reads has evicted all of itself
 
@@ -65,10 +66,14 @@ def attention_work(
         window=seen,
         cut=(seen > 0.0) & (kv_len > seen),
         keys=2.0 * batch * n_kv_heads * head_dim * reach * kv.activation,
+        lanes=2.0 * padded(grid, head_dim),
+        history=kv_len,
+        narrow=kv.activation <= 1.0,
     )
+    narrowed = phase == "prefill" and unit_of(chip).family in grid.multiplies_narrow and shape.narrow
     return work_on(
         chip,
-        form,
+        kv if narrowed else form,
         grid,
         shape,
         decode=phase == "decode",
@@ -100,17 +105,21 @@ def work_on(
     size = queries + shape.keys
     again = _missing(size, unit.cache)
     missed = again if warm else shape.keys + _missing(queries, unit.cache)
+    # Where blocks of a sequence run far apart, each finds its keys evicted by those of other sequences.
+    missed = missed + (lay.passes - 1.0) * _missing(shape.keys, unit.cache)
     peak = peak_rate(chip, form.rate)
     together = np.add if unit.kind == "cpu" else np.hypot  # a core has no unit for exponentials beside its products
+    # Each warp of 16 rows reads a tile's keys and values from shared memory.
+    fetched = lay.scored * shape.lanes / (8.0 * _SHARED * unit.cores * unit.clock) if decode and not splits else 0.0
     return Work(
-        compute=together(2.0 * lay.scored * width / peak, lay.scored / unit.exp_rate) * lay.idle,
+        compute=(fetched + together(2.0 * lay.scored * shape.lanes / peak, lay.scored / unit.exp_rate)) * lay.idle,
         memory=missed / unit.bandwidth,
-        cache=(queries + lay.drawn + partial) * lay.idle / unit.cache_rate,
-        vector=_LATENCY * np.ceil(lay.waves),
+        cache=np.where(lay.drawn > 0.0, (queries + lay.drawn + partial) * lay.idle / unit.cache_rate, 0.0),
+        vector=(_LATENCY + _CYCLES / unit.clock) * np.ceil(lay.waves),
         power=energy_time(unit, flop, BITS[form.rate]),
         roofline=np.maximum(flop / peak, size / unit.bandwidth),
         flop=flop,
-        launch=1e3 / unit.clock,
+        launch=1e3 / unit.clock if decode else LAUNCH,
         features=_features(unit, shape, lay, width, size, again),
     )
 
@@ -135,8 +144,10 @@ def _features(unit: Unit, shape: Heads, lay: Layout, width: Array, size: Array, 
         "kv": np.log2(np.clip(shape.reach, 1.0, 262144.0)) / 4.0 - 2.8,
         "groups": np.log2(np.minimum(shape.batch * shape.groups, 65536.0)) / 4.0 - 1.5,
         "packed": np.log2(np.clip(packed, 1.0, 128.0)) / 3.0,
+        "sharing": np.log2(shape.heads / shape.groups) / 3.0,
         "width": np.log2(width) - 8.0,
         "usual": np.where(width == 256.0, 1.0, 0.0),  # heads of 128, for which kernels are tuned first
+        "wide": np.where(width > 256.0, 1.0, 0.0),  # heads beyond 128, whose tiles are cut to fit shared memory
         "waves": np.clip(waves, -8.0, 6.0) / 3.0,
         "many_waves": np.clip(waves, 0.0, 6.0) / 3.0,
         "few_waves": np.clip(waves, -8.0, 0.0) / 3.0,
@@ -146,12 +157,14 @@ def _features(unit: Unit, shape: Heads, lay: Layout, width: Array, size: Array, 
         "copied": np.where(several, 1.0, 0.0),
         "tiles": np.log2(np.ceil(packed / 16.0)) / 2.0,
         "apart": np.where(lay.apart, 1.0, 0.0),
+        "scalar": np.where(lay.scalar, 1.0, 0.0),
         "cut": np.where(shape.cut, 1.0, 0.0),
         "single": np.where(shape.q_len <= 1.0, 1.0, 0.0),
         "filled": lay.filled,
         "short_q": 64.0 / (shape.q_len + 64.0),
         "short_kv": 128.0 / (shape.reach + 128.0),
         "split": np.log2(lay.split) / 3.0,
+        "chain": np.log2(1.0 + np.minimum(shape.reach / lay.split, 65536.0) / 128.0) / 3.0,
         "kept": 1.0 - missed / size,
         "size": np.clip(share, -6.0, 4.0),
         "over": np.clip(share, 0.0, 4.0),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip, Latent
 from suanli.silicon._attention_grid import Heads, grid_of
-from suanli.silicon._attention_work import attended, work_on
+from suanli.silicon._attention_work import LAUNCH, attended, work_on
 from suanli.silicon._formats import Format, peak_rate
 from suanli.silicon._gemm_work import missing
 from suanli.silicon._laws import Work
@@ -50,6 +50,9 @@ def mla_work(
         window=none,
         cut=np.zeros(np.shape(n_heads), dtype=bool),
         keys=keys,
+        lanes=np.full_like(n_heads, wide_k + wide_v),
+        history=kv_len,
+        narrow=kv.activation <= 1.0,
     )
     width = float(wide_k + wide_v)
     return work_on(
@@ -115,12 +118,12 @@ def mla_module_work(
     return Work(
         compute=core.compute + 2.0 * rows * numbers / peak_rate(chip, products.rate),
         memory=core.memory + missed / unit.bandwidth,
-        cache=core.cache + size / unit.cache_rate,
+        cache=core.cache,
         vector=core.vector,
         power=core.power + energy_time(unit, 2.0 * tokens * numbers, BITS[products.rate]),
         roofline=core.roofline
         + np.maximum(2.0 * tokens * numbers / peak_rate(chip, products.rate), size / unit.bandwidth),
         flop=core.flop + 2.0 * tokens * numbers,
-        launch=core.launch,
+        launch=LAUNCH,
         features=core.features,
     )
