@@ -28,9 +28,9 @@ def setting(name: str, chip: str, n: int, **more: object) -> Setting:
 @pytest.mark.parametrize(
     ("name", "chip", "sizes", "more"),
     [
-        ("llama-3.1-8b", "h100-sxm", (8, 100), {}),
+        ("llama-3.1-8b", "h100-sxm", (8, 36), {}),
         ("llama-3.1-70b", "ascend910b3", (512, 1000), {"year": 2024}),
-        ("mixtral-8x7b", "h20", (96, 256), {"year": 2026}),
+        ("mixtral-8x7b", "h20", (96,), {"year": 2026}),
         ("deepseek-v3", "h800-sxm", (256,), {"precision": "fp8", "era_id": "megascale"}),
         ("gpt3-175b", "a100-80-sxm", (200, 256), {"era_id": "megatron-2022", "seq_len": 2048}),
         ("llama-3.1-8b", "b200-sxm", (48,), {"era_id": "fsdp2", "global_batch": None, "seq_len": 32768}),
@@ -76,7 +76,7 @@ def changed(factors: dict[str, float]) -> Parameters:
     return replace(PRIOR, values=values)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     which=st.sampled_from(["llama-3.1-8b", "mixtral-8x7b", "deepseek-v2-lite"]),
     chip=st.sampled_from(["h100-sxm", "ascend910b3"]),
@@ -87,9 +87,9 @@ def changed(factors: dict[str, float]) -> Parameters:
 def test_no_strategy_is_faster_than_its_layouts_bound(
     which: str, chip: str, batch: int, launch: float, links: float
 ) -> None:
-    pool = setting(which, chip, 32, global_batch=batch, era_id="nemo-2026")
+    pool = setting(which, chip, 16, global_batch=batch, era_id="nemo-2026")
     of = space(
-        pool.facts, n_chips=32, batch=batch, seq=4096, domain=pool.site.domain, schedules=SCHEDULES, offers=EVERYTHING
+        pool.facts, n_chips=16, batch=batch, seq=4096, domain=pool.site.domain, schedules=SCHEDULES, offers=EVERYTHING
     )
     prepared = prepare_grid(pool.site, pool.facts, of, seq=4096, era=pool.era, precision="bf16")
     p = changed({"launch": launch, **dict.fromkeys(("tp", "pp", "dp", "piece", "ep", "cp"), links)})
