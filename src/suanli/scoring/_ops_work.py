@@ -76,7 +76,8 @@ def work_of(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) ->
         return streamed(chip, unit, size, missed, spent * numbers)
     form = format_of(group.dtype)
     if operator.kind == "gemm":
-        return gemm_work(chip, form, m=column("m"), n=column("n"), k=column("k"), batch=np.ones(rows.height))
+        one = np.ones(rows.height)
+        return gemm_work(chip, form, m=column("m"), n=column("n"), k=column("k"), batch=one, kernel=group.kernel)
     if operator.kind == "mla_bmm":
         inner, outer = (
             (DEEPSEEK.kv_rank, DEEPSEEK.v_dim)
