@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from suanli.fleet._program import SolverError, hand_over, program, run, solve_program
-from suanli.fleet._solve import solve_plan
+from suanli.fleet._solve import decision, evaluate, evaluations, solve_plan
 from tests.fleet.synthetic import made
 
 
@@ -57,3 +57,29 @@ def test_numerical_trouble_is_called_so() -> None:
             return highspy.HighsModelStatus.kSolveError
 
     assert run(Unsure()).status == "numerical trouble"
+
+
+def test_a_plan_found_from_that_under_other_budgets_is_as_good() -> None:
+    grid, rates, futures, shares = made(24, 3, 4, 4)
+    poor = replace(grid, budget=grid.budget * 0.6)
+    cold = solve_plan(poor, rates, futures, shares)
+    rich = solve_plan(grid, rates, futures, shares)
+    warm = solve_plan(poor, rates, futures, shares, start=rich.answer)
+    assert warm.answer.objective == pytest.approx(cold.answer.objective, rel=1e-9)
+    assert warm.answer.objective > rich.answer.objective
+    assert warm.answer.iterations < cold.answer.iterations / 2
+    unlimited = replace(grid, budget=np.full_like(grid.budget, np.inf))  # has fewer rows: the start does not fit
+    fitting = solve_plan(unlimited, rates, futures, shares, start=rich.answer)
+    assert fitting.answer.objective <= rich.answer.objective
+
+
+def test_held_plans_cost_the_same_one_by_one_and_on_one_model() -> None:
+    args = made(24, 3, 4, 4)
+    p = program(*args)
+    plans = [solve_plan(*args), solve_plan(replace(args[0], budget=args[0].budget * 0.5), *args[1:])]
+    held = [decision(x) for x in plans]
+    together = [cost for cost, _ in evaluations(p, held)]
+    alone = [evaluate(p, d)[0] for d in held]
+    weight = p.setting.futures.probability
+    assert [weight @ c for c in together] == pytest.approx([weight @ c for c in alone], rel=1e-9)
+    assert weight @ together[0] <= weight @ together[1]

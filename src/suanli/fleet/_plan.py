@@ -107,11 +107,12 @@ def solve(
         progress(f"rulings {view.title}", 0.35 + 0.05 * i)
         with _timed(seconds, "rulings and futures"):
             base = outlook(case.spec, view, tables, asked)
-        plans = {}
+        plans: dict[str, Solved] = {}
         for k, variant in enumerate(variants):
             progress(f"plan {view.title}, {variant.id}", 0.4 + 0.1 * i)
             with _timed(seconds, "plans"):
-                plans[variant.id] = _kept_plan(work, f"plan-{i}-{k}", base, variant)
+                last = plans[variants[k - 1].id] if k else None
+                plans[variant.id] = _kept_plan(work, f"plan-{i}-{k}", base, variant, last)
         outlooks.append(replace(base, plans=plans))
     first = outlooks[0]
     main = first.plans[variants[0].id]
@@ -230,16 +231,17 @@ def grid_for(base: Outlook, variant: Variant | None) -> Grid:
     )  # fmt: skip
 
 
-def solve_outlook(base: Outlook, variant: Variant | None) -> Solved:
-    """Return the plan of an outlook under one reading of the budgets."""
-    return solve_plan(grid_for(base, variant), base.rates, base.futures, base.shares)
+def solve_outlook(base: Outlook, variant: Variant | None, last: Solved | None = None) -> Solved:
+    """Return the plan of an outlook under one reading of the budgets, found from that under another, ``last``."""
+    start = last.answer if last is not None else None
+    return solve_plan(grid_for(base, variant), base.rates, base.futures, base.shares, start=start)
 
 
-def _kept_plan(work: Work, name: str, base: Outlook, variant: Variant) -> Solved:
+def _kept_plan(work: Work, name: str, base: Outlook, variant: Variant, last: Solved | None) -> Solved:
     def programme() -> Program:
         return program(grid_for(base, variant), base.rates, base.futures, base.shares)
 
-    return kept_plan(work, name, programme, partial(solve_outlook, base, variant))
+    return kept_plan(work, name, programme, partial(solve_outlook, base, variant, last))
 
 
 def _trial(first: Outlook, main: Solved, mean_plan: Solved, asked: Options) -> Trial:

@@ -21,6 +21,8 @@ STARTS = 4
 SWEEPS = 6
 SWAPS = 4000
 SEED = 20250122
+AHEAD = 64
+"""Pairs whose swaps are weighed at once, until one is made."""
 FLOOR = 0.02
 """Least importance of a risk: an effect that the reference plan does not feel may still steer another plan."""
 
@@ -87,24 +89,38 @@ def _swapped(picks: Ints, part: Array, seed: int) -> Ints:
         better = False
         for i in rng.permutation(risks).tolist():
             rest = total / factor[i]
-            some = rng.permutation(len(pairs))[: max(1, SWAPS // risks)]
-            for a, b in pairs[some].tolist():
-                if picks[a, i] == picks[b, i]:
+            some = pairs[rng.permutation(len(pairs))[: max(1, SWAPS // risks)]]
+            at = 0
+            while at < len(some):
+                ahead = some[at : at + AHEAD]
+                unlike = picks[ahead[:, 0], i] != picks[ahead[:, 1], i]
+                found = np.flatnonzero(unlike & (_gains(rest, factor[i], ahead) > 1e-12))
+                if not len(found):
+                    at += AHEAD
                     continue
-                # only the agreement of a and b with the others changes, and it changes places
-                f, others = factor[i], np.ones(n, dtype=bool)
-                others[[a, b]] = False
-                gain = float(((rest[a] - rest[b]) * (f[a] - f[b]))[others].sum())
-                if gain > 1e-12:
-                    picks[[a, b], i] = picks[[b, a], i]
-                    order = np.arange(n)
-                    order[[a, b]] = b, a
-                    factor[i] = f[np.ix_(order, order)]
-                    better = True
+                at += int(found[0]) + 1
+                a, b = ahead[found[0]]
+                picks[[a, b], i] = picks[[b, a], i]
+                order = np.arange(n)
+                order[[a, b]] = b, a
+                factor[i] = factor[i][np.ix_(order, order)]
+                better = True
             total = rest * factor[i]
         if not better:
             break
     return picks
+
+
+def _gains(rest: Array, factor: Array, pairs: Ints) -> Array:
+    """Return [P]: by how much the distance falls where the two futures of a pair swap their outcomes of a risk.
+
+    ``rest`` [n, n] is the kernel without the risk, ``factor`` [n, n] the risk's own. Only the agreement of the two with
+    the others changes, and it changes places.
+    """
+    a, b = pairs.T
+    terms = (rest[a] - rest[b]) * (factor[a] - factor[b])
+    each = np.arange(len(pairs))
+    return np.asarray(terms.sum(axis=1) - terms[each, a] - terms[each, b])
 
 
 def _weighted(picks: Ints, odds: Sequence[Array], part: Array) -> tuple[Array, float]:

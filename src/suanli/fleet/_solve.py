@@ -122,10 +122,17 @@ def interval(values: Array, group: NDArray[np.int64]) -> tuple[float, float, flo
 
 
 def solve_plan(
-    grid: Grid, rates: Rates, futures: Futures, shares: Sequence[Shares], *, seconds: float = 300.0
+    grid: Grid,
+    rates: Rates,
+    futures: Futures,
+    shares: Sequence[Shares],
+    *,
+    seconds: float = 300.0,
+    start: Answer | None = None,
 ) -> Solved:
     """Return the best plan over ``futures``; each chip project is tried carried on and dropped.
 
+    ``start`` is the answer under other budgets, from which the solver has less far to go.
     Raises InfeasibleError that names colliding limits, SuanliError where the solver stops without an answer.
     """
     p = program(grid, rates, futures, shares)
@@ -135,7 +142,10 @@ def solve_plan(
         if any(on and not _has_orders(p, i) for i, on in enumerate(way)):
             continue
         fixed = fixed_to(p, p.setting.columns.project, np.array(way, dtype=float))
-        answer = run(hand_over(fixed, seconds=seconds))
+        solver = hand_over(fixed, seconds=seconds)
+        if start is not None and (len(start.x), len(start.dual)) == fixed.matrix.shape[::-1]:
+            solver.setBasis(start.basis)
+        answer = run(solver)
         if answer.status == "infeasible":
             continue
         if answer.status != "optimal":
