@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from suanli.catalog import chip
 from suanli.silicon import attention_time
+from suanli.silicon._attention_grid import decode_layout, grid_of
 from suanli.silicon._attention_xqa import Blocks, xqa_blocks
 from suanli.silicon._unit import unit_of
+from tests.silicon.test_attention_grid import heads
 
 H100 = unit_of(chip("h100"))
 KIB = 1024.0
@@ -89,3 +91,9 @@ def test_a_cache_of_8_bits_is_read_in_one_block_where_no_kernel_was_written_for_
 
     assert micros("fp8", 1) > 3.0 * micros("bf16", 1)
     assert micros("fp8", 4) < 1.2 * micros("fp8", 1)
+
+
+def test_generated_kernels_of_blackwell_fill_idle_cores() -> None:
+    # fmhaKernels.h: cores over blocks, at most one a step of keys.
+    unit, sizes = unit_of(chip("b200")), heads(batch=4, kv=65536, n=32, groups=8)
+    assert decode_layout(unit, grid_of("trtllm/torch_flow"), sizes).split[0] == np.floor(unit.cores / 32)

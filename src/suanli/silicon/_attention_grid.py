@@ -37,6 +37,7 @@ class Grid:
     narrow: tuple[str, ...]
     multiplies_narrow: tuple[str, ...]
     split: str
+    idle_on: tuple[str, ...]
     scalar_below: float
     scalar_narrow: bool
     pads: tuple[float, ...]
@@ -129,7 +130,8 @@ class Layout:
 
 def decode_layout(unit: Unit, grid: Grid, shape: Heads, *, splits: bool = True) -> Layout:
     """Return few queries against many keys: a tile holds a group's heads, keys are split where cores stay idle."""
-    if grid.split == "xqa" and splits:
+    rule = "never" if not splits else "idle" if unit.family in grid.idle_on else grid.split
+    if rule == "xqa":
         return _xqa_layout(unit, grid, shape)
     packed = shape.packed
     apart = (packed > grid.apart_above) | (shape.window > 0.0) & grid.apart_windowed
@@ -137,7 +139,7 @@ def decode_layout(unit: Unit, grid: Grid, shape: Heads, *, splits: bool = True) 
     tasks = shape.batch * np.where(
         apart, shape.heads * np.ceil(shape.q_len / grid.rows), shape.groups * np.ceil(packed / rows)
     )
-    split = split_of(grid.split if splits else "never", Spread(tasks, shape.reach, shape.batch, unit.cores))
+    split = split_of(rule, Spread(tasks, shape.reach, shape.batch, unit.cores))
     return _few(unit, shape, Blocks(tasks, split, rows, np.ones_like(tasks), apart, _scalar(grid, shape)))
 
 
