@@ -42,7 +42,8 @@ def test_text_is_read_far_faster_than_it_is_learnt() -> None:
     where: Setting = usual.setting
     load = load_time(where.site.feed, where.facts, usual.strategies, seq=np.array([4096.0]), batch=np.array([256.0]))
     tokens = 4096 * 256 / 64
-    assert load[0] == pytest.approx(tokens * max(4.0 / operations()["storage_rate"].value, 0.5e-6))
+    known = {name: item.value for name, item in operations().items()}
+    assert load[0] == pytest.approx(tokens * max(4.0 / known["storage_rate"], 0.5 / known["loader_tokens"]))
     assert 100 * load[0] < seconds(usual)
 
 
