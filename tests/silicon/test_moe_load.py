@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from suanli.silicon._moe_load import Load, load_of
 
 
-def _load(tokens: float, top_k: float, experts: float, ep: float, skew: float, *, piled: bool = False) -> Load:
-    return load_of(*(np.array([float(v)]) for v in (tokens, top_k, experts, ep, skew)), piled=piled)
+def _load(tokens: float, top_k: float, experts: float, ep: float, skew: float, *, pile: str = "") -> Load:
+    return load_of(*(np.array([float(v)]) for v in (tokens, top_k, experts, ep, skew)), pile=pile)
 
 
 def _drawn(tokens: int, top_k: int, experts: int, ep: int, skew: float, seed: int) -> NDArray[np.int64]:
@@ -65,13 +65,15 @@ def test_balanced_rows_are_padded_expert_by_expert() -> None:
 
 def test_piled_rows_are_those_of_all_slots_of_the_tokens_that_reach_the_chip() -> None:
     # 256 experts, top 8, 8 chips, balanced: every token has one expert here, and its seven others are piled on one
-    found = _load(4096, 8, 256, 8, 0, piled=True)
+    found = _load(4096, 8, 256, 8, 0, pile="reached")
     assert (found.tokens[0], found.rows[0], found.slots[0]) == (4096.0, 32768.0, 32768.0)
     # 32 chips: a quarter of the tokens reach this one
-    found = _load(4096, 8, 256, 32, 0, piled=True)
+    found = _load(4096, 8, 256, 32, 0, pile="reached")
     assert (found.tokens[0], found.rows[0]) == (1024.0, 8192.0)
+    # a kernel that computes all slots does so wherever the experts are
+    assert _load(4096, 8, 256, 32, 0, pile="all").rows[0] == 4096 * 8
     # a chip that has all experts computes what there is
-    assert _load(4096, 8, 256, 1, 0, piled=True).rows[0] == _load(4096, 8, 256, 1, 0).rows[0]
-    skewed, plain = (_load(4096, 8, 256, 8, 1.2, piled=p) for p in (True, False))
+    assert _load(4096, 8, 256, 1, 0, pile="reached").rows[0] == _load(4096, 8, 256, 1, 0).rows[0]
+    skewed, plain = (_load(4096, 8, 256, 8, 1.2, pile=p) for p in ("reached", ""))
     assert plain.rows[0] < skewed.rows[0] <= 4096 * 8
     assert skewed.blocks(np.array([64.0]))[0] > plain.blocks(np.array([64.0]))[0]

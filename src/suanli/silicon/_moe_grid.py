@@ -23,11 +23,11 @@ _TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A kernel's rule of tiles, as steps (limit, rows, columns) of what ``by`` counts, and which rows it buffers."""
+    """A kernel's rule of tiles, as steps (limit, rows, columns) of what ``by`` counts, and whose rows it buffers."""
 
     by: str
     steps: tuple[tuple[float, float, float], ...]
-    all_slots: bool
+    slots: str
 
 
 @cache
@@ -39,12 +39,13 @@ def _table() -> dict[str, Any]:
 @cache
 def layout_of(kernel: str | None, form: str) -> Layout:
     """Return how ``kernel`` ("framework/kernel", None: unknown) lays experts in the format ``form`` over cores."""
-    name = (kernel or "").casefold()
-    named = (entry for entry in _table()["kernels"] if any(part in name for part in entry["match"]))
-    entry = {**_table()["default"], **next(named, {})}
+    named = (
+        entry for entry in _table()["kernels"] if any(part in (kernel or "").casefold() for part in entry["match"])
+    )
+    entry = {**_table()["default"], **next(named, {})} if kernel else _table()["unnamed"]
     rule = _table()["rules"][entry["formats"].get(form, entry["tiles"])]
     steps = tuple((math.inf if at is None else float(at), float(high), float(wide)) for at, high, wide in rule["steps"])
-    return Layout(rule["by"], steps, entry["slots"] == "all")
+    return Layout(rule["by"], steps, entry["slots"])
 
 
 @cache

@@ -33,15 +33,15 @@ class Load:
     blocks: Blocks
 
 
-def load_of(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Array, *, piled: bool = False) -> Load:
+def load_of(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Array, *, pile: str = "") -> Load:
     """Return the load of the most loaded of ``ep`` chips; all arrays have one shape.
 
     Balanced (``skew`` 0): every chip has its share. Else the loads of experts are independent draws with density
     x^-skew (between 1 and 0.8 tokens; with fewer rows than experts, over a range of 200), scaled to the sum of all
     rows and rounded, what rounding leaves dealt out one by one; the fullest chip is the largest of ``ep`` sums
     (power_law_logits_v3 in aiconfigurator's collector/helper.py, whose draws these expectations follow within 5 %).
-    ``piled``: the kernel is given only tokens that reach this chip, and computes their rows of other chips' experts
-    in one of its own.
+    ``pile`` "all": the kernel computes the rows of other chips' experts as well, in one of its own; "reached": those
+    of the tokens that reach this chip, which alone it is given.
     """
     local = n_experts / ep
     rows = tokens * top_k / ep
@@ -51,19 +51,19 @@ def load_of(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Arra
     if len(skewed):
         some = [a[skewed] for a in (tokens, top_k, n_experts, ep, skew)]
         rows[skewed], awake[skewed], uneven = _uneven(*some)
-    given, pile = tokens, np.zeros_like(rows)
-    if piled:
+    given = tokens
+    if pile == "reached":
         reached = np.where(skew > 0.0, rows / np.sqrt(1.0 + (rows / tokens) ** 2), tokens * np.minimum(1.0, top_k / ep))
         given = np.where(ep > 1.0, np.clip(reached, 1.0, tokens), tokens)
-        pile = np.where(ep > 1.0, np.maximum(given * top_k - rows, 0.0), 0.0)
+    others = np.maximum(given * top_k - rows, 0.0) if pile else np.zeros_like(rows)
 
     def blocks(high: Array) -> Array:
         out = awake * np.ceil(rows / awake / high - _SLACK)
         if uneven is not None:
             out[skewed] = uneven(high[skewed])
-        return np.maximum(out, rows / high) + np.ceil(pile / high)
+        return np.maximum(out, rows / high) + np.ceil(others / high - _SLACK)
 
-    return Load(rows + pile, awake, local, given, given * top_k, blocks)
+    return Load(rows + others, awake, local, given, given * top_k, blocks)
 
 
 def _uneven(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Array) -> tuple[Array, Array, Blocks]:

@@ -35,21 +35,21 @@ def moe_work(
 ) -> Work:
     """Return the ideal work of the experts' products on the most loaded chip; not ``warm``: weights from memory.
 
-    ``kernel`` decides the tiles and whose rows are buffered; ``piled`` is that of ``load_of``. All arrays have one
+    ``kernel`` decides the tiles and whose rows are buffered; ``piled`` is "reached" of ``load_of``. All arrays have one
     shape.
     """
     unit = unit_of(chip)
     layout = layout_of(kernel, form.name)
-    load = load_of(tokens, top_k, n_experts, ep, skew, piled=piled)
+    pile = "all" if layout.slots == "computed" else "reached" if piled else ""
+    load = load_of(tokens, top_k, n_experts, ep, skew, pile=pile)
     width = inter / tp
     matrices = 3.0 if gated else 2.0
     first = (matrices - 1.0) * width
     up, down = tiles_of(layout, unit, load, first), tiles_of(layout, unit, load, hidden)
     weights = load.awake * matrices * hidden * width * form.weight
-    buffered = load.slots if layout.all_slots else load.rows
-    moved = load.tokens * hidden * (form.activation + form.output) + buffered * (
-        2.0 * (first + hidden) * form.output + width * (form.output + form.activation)
-    )
+    buffered, copied = (load.rows, load.rows) if layout.slots == "own" else (load.slots, np.zeros_like(load.rows))
+    moved = (load.tokens + 2.0 * copied) * hidden * form.activation + load.tokens * hidden * form.output
+    moved += buffered * (2.0 * (first + hidden) * form.output + width * (form.output + form.activation))
     size = weights + moved
     again = missing(size, size, unit.cache)
     missed = again if warm else weights + missing(moved, moved, unit.cache)
