@@ -45,7 +45,7 @@ class Work:
             found: T = _read(json.loads(files.read_text(file)), kind)
             return found
         made = make()
-        files.write_json(file, _plain(made))
+        files.write_text(file, json.dumps(_plain(made), allow_nan=False))  # no indents: a plan has 100,000 numbers
         return made
 
     def done(self) -> None:
