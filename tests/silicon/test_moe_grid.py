@@ -24,7 +24,7 @@ def _arrays(tokens: list[float], **changes: float) -> dict[str, np.ndarray]:
 def _tiles(kernel: str, form: str, tokens: list[float], ep: float = 1.0) -> list[tuple[float, float]]:
     shape = _arrays(tokens, ep=ep)
     load = load_of(*(shape[name] for name in ("tokens", "top_k", "n_experts", "ep", "skew")))
-    found = tiles_of(layout_of(kernel, form), unit_of(chip("h100")), load, shape["inter"])
+    (found,) = tiles_of(layout_of(kernel, form), unit_of(chip("h100")), load, [shape["inter"]])
     return list(zip(found.high.tolist(), found.wide.tolist(), strict=True))
 
 
@@ -65,8 +65,8 @@ def test_an_unknown_kernel_takes_the_tile_with_the_least_work() -> None:
     unit = unit_of(chip("h100"))
     shape = _arrays([1.0, 64.0, 1024.0, 16384.0])
     load = load_of(*(shape[name] for name in ("tokens", "top_k", "n_experts", "ep", "skew")))
-    best = tiles_of(layout_of(None, "bf16"), unit, load, shape["inter"])
-    own = tiles_of(layout_of("sglang/sglang_fused_moe_triton", "bf16"), unit, load, shape["inter"])
+    (best,) = tiles_of(layout_of(None, "bf16"), unit, load, [shape["inter"]])
+    (own,) = tiles_of(layout_of("sglang/sglang_fused_moe_triton", "bf16"), unit, load, [shape["inter"]])
     needed = 2.0 * load.rows * shape["hidden"] * shape["inter"]
     work = spent(best, unit, shape["hidden"], shape["inter"])
     assert (work >= needed * (1 - 1e-12)).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -68,10 +69,11 @@ class Tiles:
         return out
 
 
-def tiles_of(layout: Layout, unit: Unit, load: Load, width: Array) -> Tiles:
-    """Return the tiles that ``layout`` chooses for ``load``; without a rule the best for an output of ``width``."""
+def tiles_of(layout: Layout, unit: Unit, load: Load, widths: Sequence[Array]) -> list[Tiles]:
+    """Return the tiles that ``layout`` chooses for ``load`` in products of ``widths``; without a rule the best ones."""
     if not layout.steps:
-        return _best(unit, load, width)
+        counts = {rows: load.blocks(np.full(load.rows.shape, rows)) for rows in {rows for rows, _ in unit.tiles}}
+        return [_best(unit, counts, width) for width in widths]
     counted = {
         "tokens": load.tokens,
         "tokens_over_experts": load.tokens / load.local,
@@ -79,22 +81,31 @@ def tiles_of(layout: Layout, unit: Unit, load: Load, width: Array) -> Tiles:
     }[layout.by]
     limits, high, wide = (np.array(column) for column in zip(*layout.steps, strict=True))
     step = np.searchsorted(limits, counted)
-    return Tiles(load.blocks(high[step]), high[step], wide[step])
+    return [Tiles(load.blocks(high[step]), high[step], wide[step])] * len(widths)
 
 
-def _best(unit: Unit, load: Load, width: Array) -> Tiles:
-    """Return the tiles of the family with the least work in whole waves of the cores."""
-    least = np.full(load.rows.shape, np.inf)
-    blocks, high, wide = (np.ones(load.rows.shape) for _ in range(3))
-    counts = {rows: load.blocks(np.full(load.rows.shape, rows)) for rows in {rows for rows, _ in unit.tiles}}
-    for rows, columns in unit.tiles:
-        turns = np.ceil(counts[rows] * np.ceil(width / columns) / unit.cores)
-        cost = turns * rows * columns * (1.0 + _TILE_LOSS / rows + _TILE_LOSS / columns)
+def _best(unit: Unit, counts: Mapping[float, Array], width: Array) -> Tiles:
+    """Return the tiles of the family with the least work in whole waves; ``counts`` are blocks by their rows."""
+    across = {columns: np.ceil(width / columns) / unit.cores for columns in {columns for _, columns in unit.tiles}}
+    least = np.full(width.shape, np.inf)
+    best = np.zeros(width.shape, dtype=np.int8)
+    for i, (rows, columns) in enumerate(unit.tiles):
+        cost = counts[rows] * across[columns]
+        np.ceil(cost, out=cost)
+        cost *= rows * columns * (1.0 + _TILE_LOSS / rows + _TILE_LOSS / columns)
         better = cost < least
-        least = np.where(better, cost, least)
-        blocks = np.where(better, counts[rows], blocks)
-        high, wide = np.where(better, rows, high), np.where(better, columns, wide)
-    return Tiles(blocks, high, wide)
+        np.copyto(least, cost, where=better)
+        np.copyto(best, i, where=better)
+    high, wide = (np.array(side)[best] for side in zip(*unit.tiles, strict=True))
+    return Tiles(_chosen(counts, high), high, wide)
+
+
+def _chosen(counts: Mapping[float, Array], high: Array) -> Array:
+    """Return of ``counts`` those of the rows ``high``."""
+    out = np.empty(high.shape)
+    for rows, count in counts.items():
+        np.copyto(out, count, where=high == rows)
+    return out
 
 
 def spent(tiles: Tiles, unit: Unit, depth: Array, width: Array) -> Array:

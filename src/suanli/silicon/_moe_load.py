@@ -89,11 +89,17 @@ def _uneven(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Arra
     awake = np.minimum(np.clip(local * share, 1.0, local), np.maximum(rows, 1.0))
     scale = scale * rows / even
 
+    # Of the experts beyond one block, each counts its rows in blocks and on average a half one more.
+    tilt = _off_one(1.0 - skew)
+    top_share = top**tilt
+    share_of, rows_of = local / (tilt * weight), local * scale / ((tilt + 1.0) * weight)
+
     def blocks(high: Array) -> Array:
         above = np.clip(high / scale, 1.0, top)
-        over = _between(above, top, skew, 0.0) / weight
-        over_rows = scale * _between(above, top, skew, 1.0) / weight
-        out: Array = awake + np.maximum(local * (over_rows / high - 0.5 * over), 0.0)
+        above_share = above**tilt
+        over = share_of * (top_share - above_share)
+        over_rows = rows_of * (top_share * top - above_share * above)
+        out: Array = awake + np.maximum(over_rows / high - 0.5 * over, 0.0)
         return out
 
     return rows, awake, blocks

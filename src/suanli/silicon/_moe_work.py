@@ -45,7 +45,7 @@ def moe_work(
     width = inter / tp
     matrices = 3.0 if gated else 2.0
     first = (matrices - 1.0) * width
-    up, down = tiles_of(layout, unit, load, first), tiles_of(layout, unit, load, hidden)
+    up, down = tiles_of(layout, unit, load, (first, hidden))
     weights = load.awake * matrices * hidden * width * form.weight
     buffered, copied = (load.rows, load.rows) if layout.slots == "own" else (load.slots, np.zeros_like(load.rows))
     moved = (load.tokens + 2.0 * copied) * hidden * form.activation + load.tokens * hidden * form.output
