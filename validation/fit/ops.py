@@ -25,7 +25,7 @@ from suanli.files import write_text
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import FOLDS, GROUP, SIZES, Operator, normal, operator_of, with_fold
 from suanli.scoring._ops_work import Group, format_name, law_name, shifts_of, work_of
-from suanli.silicon._parameters import law_format, parameters_from, shift_weights
+from suanli.silicon._parameters import kin_of, law_format, parameters_from, shift_weights
 from suanli.silicon._unit import unit_of
 from validation.fit._ops_engine import Piece, again, columns_of, design, weeded
 from validation.fit._ops_form import Spec
@@ -117,7 +117,7 @@ def read(files: Sequence[Path]) -> dict[str, list[Rows]]:
 
 def _piece(chip: Chip, operator: Operator, group: Group, some: pl.DataFrame) -> Piece:
     form = law_format(format_name(operator, group))
-    weights = shift_weights(chip, law_name(operator), form, kv_dtype=group.kv_dtype, kernel=group.kernel)
+    weights = shift_weights(kin_of(chip), law_name(operator), form, kv_dtype=group.kv_dtype, kernel=group.kernel)
     weights |= dict.fromkeys(shifts_of(operator, group), 1.0)
     return Piece(
         work_of(chip, operator, group, some), weights, np.log(some["measured"].to_numpy()), np.ones(some.height)

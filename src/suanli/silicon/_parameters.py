@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from suanli.catalog import fitted
@@ -119,6 +119,23 @@ def _stored(name: str, values: Sequence[float], law: Mapping[str, Any], without:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Who a chip is to the measured ones: itself, its family, the family it resembles ('': none) and how far."""
+
+    chip: str
+    family: str
+    like: str
+    likeness: float
+    processor: bool
+
+
+def kin_of(chip: Chip) -> Kin:
+    """Return who ``chip`` is to the measured chips. Raises InputError for a chip without any peak rate."""
+    unit = unit_of(chip)
+    return Kin(chip.id, unit.family, unit.like, unit.likeness, unit.kind == "cpu")
+
+
 def law_for(
     chip: Chip,
     op: str,
@@ -135,52 +152,70 @@ def law_for(
     mean of all families; the interval widens at each step. Without a ``kernel`` the mean of the measured ones holds.
     Raises InputError for an operator that the parameters do not know.
     """
-    stored = (final() if parameters is None else parameters).get(op)
+    if parameters is None:
+        return _final_law(kin_of(chip), op, dtype, kv_dtype, kernel, tuple(shifts))
+    return _law(kin_of(chip), op, dtype, kv_dtype, kernel, shifts, parameters)
+
+
+@lru_cache(maxsize=4096)
+def _final_law(kin: Kin, op: str, dtype: str, kv_dtype: str | None, kernel: str | None, shifts: tuple[str, ...]) -> Law:
+    return _law(kin, op, dtype, kv_dtype, kernel, shifts, final())
+
+
+def _law(
+    kin: Kin,
+    op: str,
+    dtype: str,
+    kv_dtype: str | None,
+    kernel: str | None,
+    shifts: Sequence[str],
+    parameters: Parameters,
+) -> Law:
+    stored = parameters.get(op)
     if stored is None:
         raise InputError(f"no measured efficiency of operator '{op}'")
     form = stand_in(stored.formats, dtype)
-    spread = _sigma(stored, chip, form, f"{kernel}:{form}" if kernel else "")
-    if unit_of(chip).kind == "cpu":
+    spread = _sigma(stored, kin, form, f"{kernel}:{form}" if kernel else "")
+    if kin.processor:
         # Efficiencies were measured on accelerators and tell nothing here: a calibrated processor's figures are
         # effective ones, which nothing slows further, and a core computes and waits for memory by turns.
         return Law(_PLAIN, 1.0, spread)
-    weights = _usual(stored, chip, op, form, kv_dtype) if kernel is None else {}
-    weights = weights or _weights(stored, chip, op, form, kv_dtype, kernel)
+    weights = _usual(stored, kin, op, form, kv_dtype) if kernel is None else {}
+    weights = weights or _weights(stored, kin, op, form, kv_dtype, kernel)
     weights |= dict.fromkeys(shifts, 1.0)
     found = [(stored.shifts[key], weight) for key, weight in weights.items() if key in stored.shifts]
     return Law(stored.pooled, stored.sharpness, spread).shifted(found)
 
 
-def _usual(stored: Stored, chip: Chip, op: str, form: str, kv_dtype: str | None) -> dict[str, float]:
+def _usual(stored: Stored, kin: Kin, op: str, form: str, kv_dtype: str | None) -> dict[str, float]:
     """Return the mean shifts of the kernels measured in ``form`` on the chip's family, else of those anywhere.
 
     What is pooled over software is where the fit starts from, not what software does on the whole.
     """
-    family = unit_of(chip).family
     kernels = [k.removesuffix(f":{form}") for k in stored.kernels if k.endswith(f":{form}")]
-    own = [k for k in kernels if any(stored.chips.get(c) == family for c in stored.kernels[f"{k}:{form}"])]
+    own = [k for k in kernels if any(stored.chips.get(c) == kin.family for c in stored.kernels[f"{k}:{form}"])]
     chosen = own or kernels
     total: dict[str, float] = {}
     for kernel in chosen:
-        for name, weight in _weights(stored, chip, op, form, kv_dtype, kernel).items():
+        for name, weight in _weights(stored, kin, op, form, kv_dtype, kernel).items():
             total[name] = total.get(name, 0.0) + weight / len(chosen)
     return total
 
 
 def _weights(
-    stored: Stored, chip: Chip, op: str, form: str, kv_dtype: str | None, kernel: str | None
+    stored: Stored, kin: Kin, op: str, form: str, kv_dtype: str | None, kernel: str | None
 ) -> dict[str, float]:
     """Return the shifts that apply to ``op``; what an unmeasured family inherits from no other is the families' mean.
 
     The pooled coefficients are where the fit starts from; the measured families together may lie to one side of them.
     """
-    out = shift_weights(chip, op, form, kv_dtype=kv_dtype, kernel=kernel)
-    unit, measured = unit_of(chip), set(stored.chips.values())
-    if unit.family in measured:
+    out = shift_weights(kin, op, form, kv_dtype=kv_dtype, kernel=kernel)
+    measured = set(stored.chips.values())
+    if kin.family in measured:
         return out
     ran = {stored.chips[c] for c in stored.kernels.get(f"{kernel}:{form}", ())}
     for families, shift in ((measured, "family:"), (ran, f"kernel:{kernel}:{form}@")):
-        rest = 1.0 - unit.likeness if unit.like in families else 1.0
+        rest = 1.0 - kin.likeness if kin.like in families else 1.0
         for family in sorted(families):
             out[shift + family] = out.get(shift + family, 0.0) + rest / len(families)
     return out
@@ -198,28 +233,28 @@ def law_format(dtype: str) -> str:
     return "bf16" if name == "fp16" else name
 
 
-def _sigma(stored: Stored, chip: Chip, form: str, kernel: str) -> Mapping[str, float]:
+def _sigma(stored: Stored, kin: Kin, form: str, kernel: str) -> Mapping[str, float]:
     """Return the spread by part: as on unseen shapes where chip, format and kernel were measured together.
 
     On a sibling of a measured chip it lies between that and a new chip's.
     """
-    spread, unit = stored.spread, unit_of(chip)
+    spread = stored.spread
     on = stored.kernels.get(kernel, frozenset()) if kernel else frozenset(stored.chips)
     seen = spread.format_seen.get(form, 1.0) * spread.kernel_seen.get(kernel, 1.0)
-    standing = "stranger" if unit.family not in stored.chips.values() and not unit.like else "known"
+    standing = "stranger" if kin.family not in stored.chips.values() and not kin.like else "known"
     if kernel and standing == "known" and not on:
         standing = "unknown"
     new = spread.format_new.get(form, max(spread.format_new.values())) * spread.kernel_new.get(kernel, 1.0)
     new *= spread.standing[standing]
-    if chip.id in on:
+    if kin.chip in on:
         return {part: value * seen for part, value in spread.seen.items()}
-    if unit.family in stored.chips.values():
+    if kin.family in stored.chips.values():
         return {part: math.sqrt(spread.seen[part] * seen * spread.new[part] * new) for part in PARTS}
     return {part: value * new for part, value in spread.new.items()}
 
 
 def shift_weights(
-    chip: Chip, op: str, form: str, *, kv_dtype: str | None = None, kernel: str | None = None
+    kin: Kin, op: str, form: str, *, kv_dtype: str | None = None, kernel: str | None = None
 ) -> dict[str, float]:
     """Return the shifts that apply to ``op`` in the measured format ``form``, with their weights.
 
@@ -228,11 +263,10 @@ def shift_weights(
     "framework/kernel" or a framework alone. Of attention the algorithm (FlashAttention 2, XQA ...) tells more than the
     framework that calls it, and a kernel may read a quantised cache in code of its own.
     """
-    unit = unit_of(chip)
     out = {f"format:{form}": 1.0}
-    if unit.like:
-        out[f"family:{unit.like}"] = unit.likeness
-    out[f"family:{unit.family}"] = 1.0
+    if kin.like:
+        out[f"family:{kin.like}"] = kin.likeness
+    out[f"family:{kin.family}"] = 1.0
     if kernel:
         framework, _, name = kernel.partition("/")
         attention = op.startswith(("attention", "mla"))
@@ -245,13 +279,13 @@ def shift_weights(
         key = f"kernel:{kernel}:{form}"
         out[key] = 1.0
         # One name may stand for different code on another architecture.
-        out[f"{key}@{unit.family}"] = 1.0
-        if unit.like:
-            out[f"{key}@{unit.like}"] = unit.likeness
+        out[f"{key}@{kin.family}"] = 1.0
+        if kin.like:
+            out[f"{key}@{kin.like}"] = kin.likeness
     if kv_dtype and format_of(kv_dtype).activation != format_of(form).activation:
         cache_format = format_of(kv_dtype).name
         out[f"kv:{cache_format}"] = 1.0
         if kernel and op.startswith(("attention", "mla")):
             out[f"kv:{kernel}+{cache_format}"] = 1.0
-            out[f"kv:{kernel}+{cache_format}@{unit.family}"] = 1.0
+            out[f"kv:{kernel}+{cache_format}@{kin.family}"] = 1.0
     return out
