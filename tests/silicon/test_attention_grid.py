@@ -173,3 +173,21 @@ def test_prefill_over_a_cache_of_8_bits_multiplies_in_8_bits_where_its_kernel_do
     assert compute("h100", "trtllm/torch_flow", "fp8") < 0.8 * compute("h100", "trtllm/torch_flow", "bf16")
     assert compute("l40s", "trtllm/torch_flow", "fp8") == compute("l40s", "trtllm/torch_flow", "bf16")
     assert compute("h100", "vllm/vllm_flash_attn_fa3", "fp8") == compute("h100", "vllm/vllm_flash_attn_fa3", "bf16")
+
+
+def test_prefill_s_tiles_of_all_lengths_lose_half_a_round() -> None:
+    # 135 tiles on 108 cores take neither 1.25 rounds nor two.
+    lay = prefill_layout(A100, grid_of("vllm/vllm_flash_attn_fa2"), heads(q=640, kv=640, n=27, groups=27))
+    assert lay.tasks[0] == 135
+    assert lay.idle[0] * lay.waves[0] == pytest.approx(1.75)
+
+
+def test_tensorrt_llm_moves_a_prompt_s_queries_and_keys_before_it_attends() -> None:
+    def memory(kernel: str) -> float:
+        shape = {"n_heads": 32, "n_kv_heads": 8, "head_dim": 128, "window": 0, "q_len": 64, "kv_len": 64, "batch": 2048}
+        sizes = {name: np.array([float(value)]) for name, value in shape.items()}
+        form = format_of("bf16")
+        return float(attention_work(chip("l40s"), form, form, phase="prefill", kernel=kernel, **sizes).memory[0])  # type: ignore[arg-type]
+
+    # queries and outputs 2 x 32, keys and values 2 x 8; before it 2 x (32 + 2 x 8)
+    assert memory("trtllm/torch_flow") == pytest.approx(memory("vllm/vllm_flash_attn_fa2") * (1 + 96 / 80))

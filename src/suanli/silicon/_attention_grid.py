@@ -42,6 +42,7 @@ class Grid:
     scalar_narrow: bool
     pads: tuple[float, ...]
     scattered: bool
+    prepares: bool
 
 
 @cache
@@ -204,13 +205,18 @@ def prefill_layout(unit: Unit, grid: Grid, shape: Heads) -> Layout:
         split=np.ones_like(tasks),
         scored=tasks * rows * mean,
         drawn=shape.keys * (shape.heads / shape.groups) / per * strips * mean / shape.reach * (unit.kind == "cpu"),
-        idle=np.maximum(np.ceil(waves), longest / mean) / waves,
+        idle=np.maximum(_greedy(waves), longest / mean) / waves,
         apart=np.zeros(tasks.shape, dtype=bool),
         scalar=np.zeros(tasks.shape, dtype=bool),
         filled=np.minimum(shape.q_len * per, _ROWS) / _ROWS,
         waves=waves,
         passes=np.maximum(strips * mean / shape.reach, 1.0) if grid.scattered else np.ones_like(waves),
     )
+
+
+def _greedy(waves: Array) -> Array:
+    """Return the rounds that tiles of all lengths take: the next free core takes the next, so half of one is lost."""
+    return np.where(waves > 1.0, waves + 0.5, 1.0)
 
 
 def layout_of(unit: Unit, grid: Grid, shape: Heads, *, decode: bool, splits: bool = True) -> Layout:

@@ -17,6 +17,7 @@ _LATENCY = 0.5e-6  # s; of a tile's chain of loads and stores, which memory make
 _CYCLES = 900.0  # cycles that the same chain spends in the core
 _SHARED = 128.0  # bytes that a core reads from shared memory in a cycle
 LAUNCH = 0.57e-6  # s; prefill is launched kernel by kernel, which no clock shortens
+_NONE = np.zeros(1)
 _KEPT = 0.8  # share of the last cache that keys and values read again and again may fill
 _CLIFF = 0.5  # share beyond that, by which a cycle of reads has evicted all of itself
 
@@ -70,6 +71,8 @@ def attention_work(
         history=kv_len,
         narrow=kv.activation <= 1.0,
     )
+    # A kernel of its own rotates queries and keys first and writes keys and values to their pages.
+    passing = 2.0 * batch * q_len * (n_heads + 2.0 * n_kv_heads) * head_dim * form.activation
     narrowed = phase == "prefill" and unit_of(chip).family in grid.multiplies_narrow and shape.narrow
     return work_on(
         chip,
@@ -79,6 +82,7 @@ def attention_work(
         decode=phase == "decode",
         width=2.0 * head_dim,
         queries=batch * n_heads * head_dim * q_len * (form.activation + form.output),
+        prepared=passing if grid.prepares and phase == "prefill" else np.zeros_like(passing),
         flop=4.0 * batch * n_heads * head_dim * pairs,
         warm=warm,
     )
@@ -94,10 +98,14 @@ def work_on(
     width: Array,
     queries: Array,
     flop: Array,
+    prepared: Array = _NONE,
     splits: bool = True,
     warm: bool = True,
 ) -> Work:
-    """Return the work of ``shape``; ``width`` is the sum of key and value widths, ``queries`` bytes in and out."""
+    """Return the work of ``shape``; ``width`` is the sum of key and value widths, ``queries`` bytes in and out.
+
+    ``prepared`` are bytes that a kernel before this one moves.
+    """
     unit = unit_of(chip)
     lay = layout_of(unit, grid, shape, decode=decode, splits=splits)
     # Splits write their partial outputs in fp32, and a second kernel adds them up.
@@ -106,7 +114,7 @@ def work_on(
     again = _missing(size, unit.cache)
     missed = again if warm else shape.keys + _missing(queries, unit.cache)
     # Where blocks of a sequence run far apart, each finds its keys evicted by those of other sequences.
-    missed = missed + (lay.passes - 1.0) * _missing(shape.keys, unit.cache)
+    missed = missed + (lay.passes - 1.0) * _missing(shape.keys, unit.cache) + _missing(prepared, unit.cache)
     peak = peak_rate(chip, form.rate)
     together = np.add if unit.kind == "cpu" else np.hypot  # a core has no unit for exponentials beside its products
     # Each warp of 16 rows reads a tile's keys and values from shared memory.
