@@ -8,7 +8,7 @@ import pytest
 from suanli.catalog import chip
 from suanli.silicon import moe_time
 from suanli.silicon._formats import format_of
-from suanli.silicon._moe_grid import layout_of, spent, tiles_of, ungated_shapes
+from suanli.silicon._moe_grid import drawn, layout_of, spent, tiles_of, ungated_shapes
 from suanli.silicon._moe_load import load_of
 from suanli.silicon._moe_work import moe_work
 from suanli.silicon._unit import unit_of
@@ -116,3 +116,19 @@ def test_a_kernel_that_is_not_named_takes_its_formats_usual_tiles() -> None:
 def test_shapes_without_a_gate_are_told() -> None:
     # Nemotron-3 Nano: hidden 2,688, experts of 1,856, 128 of them
     assert (2688.0, 1856.0, 128.0) in ungated_shapes()
+
+
+def test_clusters_load_an_operand_once_for_two_tiles() -> None:
+    load = load_of(*(np.array([v]) for v in (4096.0, 8.0, 128.0, 1.0, 0.0)))
+    width = np.array([1536.0])
+    (tiles,) = tiles_of(layout_of("trtllm/moe_torch_flow_cutlass", "bf16"), unit_of(chip("h100")), load, [width])
+    alone, paired = (drawn(tiles, format_of("bf16"), width, width, paired=p)[0] for p in (False, True))
+    assert 0.66 * alone < paired <= 0.75 * alone
+    cutlass, triton = (layout_of(k, "bf16") for k in ("trtllm/moe_torch_flow_cutlass", "vllm/vllm_fused_moe"))
+    assert [cutlass.paired(unit_of(chip(c))) for c in ("a100", "h100", "b200", "rtxpro6000-server")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert not triton.paired(unit_of(chip("h100")))

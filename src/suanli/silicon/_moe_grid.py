@@ -30,6 +30,10 @@ class Layout:
     steps: tuple[tuple[float, float, float], ...]
     slots: str
 
+    def paired(self, unit: Unit) -> bool:
+        """Return whether two neighbouring tiles load an operand once for both."""
+        return self.slots == "own" and unit.family in _table()["clusters"]
+
 
 @cache
 def _table() -> dict[str, Any]:
@@ -115,8 +119,12 @@ def spent(tiles: Tiles, unit: Unit, depth: Array, width: Array) -> Array:
     return out
 
 
-def drawn(tiles: Tiles, form: Format, depth: Array, width: Array) -> Array:
-    """Return the bytes that tiles of an output ``width`` columns wide draw from the cache over a ``depth`` of k."""
-    read = tiles.high * form.activation + tiles.wide * form.weight
+def drawn(tiles: Tiles, form: Format, depth: Array, width: Array, *, paired: bool) -> Array:
+    """Return the bytes that tiles of an output ``width`` columns wide draw from the cache over a ``depth`` of k.
+
+    ``paired``: two neighbours load the larger of their operands once for both.
+    """
+    rows, columns = tiles.high * form.activation, tiles.wide * form.weight
+    read = rows + columns - (0.5 * np.maximum(rows, columns) if paired else 0.0)
     out: Array = tiles.blocks * np.ceil(width / tiles.wide) * depth * read
     return out

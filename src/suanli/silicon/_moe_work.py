@@ -54,7 +54,8 @@ def moe_work(
     again = missing(size, size, unit.cache)
     missed = again if warm else weights + missing(moved, moved, unit.cache)
     flop = 2.0 * load.rows * matrices * hidden * width
-    reads = drawn(up, form, hidden, first) + drawn(down, form, width, hidden)
+    paired = layout.paired(unit)
+    reads = drawn(up, form, hidden, first, paired=paired) + drawn(down, form, width, hidden, paired=paired)
     rate = peak_rate(chip, form.rate)
     return Work(
         compute=(spent(up, unit, hidden, first) + spent(down, unit, width, hidden)) / rate,
