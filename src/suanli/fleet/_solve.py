@@ -271,8 +271,7 @@ def worth(
     """Return what planning on futures is worth: against expected values, and against knowing each future."""
     g = replace(solved.grid, cvar=(0.0, 1.0))
     probability = futures.probability
-    both = decision(solved), decision(mean_plan)
-    (plan, _), (other, _) = evaluations(solved.program, both, start=solved.answer)
+    (plan, _), (other, _) = evaluations(solved.program, (decision(solved), decision(mean_plan)))
     known = np.zeros(futures.n)
     for s in range(futures.n):
         tell(f"future {s + 1} of {futures.n} known beforehand")
