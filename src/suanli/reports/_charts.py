@@ -60,7 +60,9 @@ def plan_chart(kind: ChartOf, tables: Tables, width: int) -> Any | None:
     if frame is None or not frame.height:
         return None
     with unchecked():
-        return themed(kind.draw(frame, width), width=width)
+        chart = kind.draw(frame, width)
+        drawn = chart if isinstance(chart, Mapping) else {"width": width, **chart.to_dict(validate=False)}
+    return themed(drawn)
 
 
 def main_tables(plan: Document, tables: Tables) -> dict[str, pl.DataFrame]:
