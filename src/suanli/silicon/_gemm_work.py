@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 _K_STEP = 512.0  # a split of k shorter than this is not worth its reduction
 TURNS = 6  # weight matrices that the measured tables used in turn, so that one alone does not stay in cache
 _PANELS = 6.0  # times a weight's bytes that making and using a processor's panels moves through its cache
+_STEP = 128.0  # bytes of a row that a tile loads at once
+_STEP_TIME = 5e-8  # s from one such load to the next: memory's latency over some eight loads in flight
 _TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
 
 
@@ -38,13 +40,16 @@ def gemm_work(
     rest = batch * (form.activation * m * k + form.output * m * n)
     size = weights + rest
     again = missing(size, TURNS * weights + rest, unit.cache)
+    # No clock shortens a tile's chain of loads down k; where software or a sequencer moves operands, they run ahead.
+    chained = unit.kind in ("gpu_hbm", "gpu_gddr", "npu")
+    steps = np.ceil(k * form.activation / _STEP) / split if chained else np.zeros_like(size)
     # A processor first copies the weights into panels (allocates, writes and reads them), except for a single row.
     panels = np.where(m > 1.0, _PANELS * weights, 0.0) if unit.kind == "cpu" else np.zeros_like(size)
     return Work(
         compute=flop / peak_rate(chip, form.rate),
         memory=(again if warm else size) / unit.bandwidth,
         cache=(size + panels) / unit.cache_rate,
-        vector=np.zeros_like(size),
+        vector=np.ceil(waves) * steps * _STEP_TIME,
         power=energy_time(unit, 2.0 * batch * m * n * k, BITS[form.rate]),
         roofline=np.maximum(2.0 * batch * m * n * k / peak_rate(chip, form.rate), size / unit.bandwidth),
         flop=2.0 * batch * m * n * k,
