@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.silicon._laws import RESOURCES, Work, feature
-from validation.fit._ops_form import PARTS, Spec
+from validation.fit._ops_form import PARTS, ROWS, Spec
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -21,7 +21,7 @@ _HOLD: Mapping[str, tuple[float, float]] = {"pooled": (0.02, 0.2), "shift": (1.0
 _FIXED = 1e6  # hold of what does not change any more
 _HOLD_BANDWIDTH = 30.0  # of the pooled share of bandwidth: where no row is bound by memory, none may say much of it
 _GENERAL_FIRST = ("", "op", "direction", "kv", "format", "method", "framework", "family", "kernel", "own")
-_PRICE = 0.3  # loss that a general coefficient must save to be kept
+_PRICE = 0.3  # loss that a general coefficient must save to be kept, where pieces of work have ROWS rows
 _PRICE_OWN = 0.03  # the same for one that no other chip inherits
 _SMALL = 0.05  # size of a coefficient below which it hardly matters
 _ROUNDS = 5  # of weeding
@@ -197,14 +197,15 @@ def weeded(spec: Spec, columns: Sequence[Column], rows: Design) -> Array:
     measured; then, with that fixed, what sets a kernel apart on one family, or bends one measured on one family alone.
     """
     start, hold, constant = _begin(spec, columns)
+    share = spec.rows / ROWS
     spare = _spare_groups(rows)
     open_ = rows.touched & np.array([c.group not in spare for c in columns])
     alone = {key.partition("@")[0] for key in spare if "@" in key}
     special = np.array(["@" in c.group or (c.feature != "one" and c.group in alone) for c in columns])
-    found = _weed(start, hold, constant, rows, open_ & ~special, _PRICE, spec.sharpness)
+    found = _weed(start, hold, constant, rows, open_ & ~special, _PRICE * share, spec.sharpness)
     fixed = np.where(special, hold, _FIXED)
     kept = open_ & (special | (found != 0.0) | constant)
-    return _weed(found, fixed, constant | ~special, rows, kept, _PRICE_OWN, spec.sharpness)
+    return _weed(found, fixed, constant | ~special, rows, kept, _PRICE_OWN * share, spec.sharpness)
 
 
 def _weed(start: Array, hold: Array, stays: Mask, rows: Design, kept: Mask, toll: float, sharpness: float) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
+ROWS = 400  # rows of one piece of work that take part, where a law does not say
 PARTS = ("overhead", "compute", "memory", "cache", "vector", "power")
 
 
@@ -20,7 +21,7 @@ class Spec:
 
     ``base``: pooled over chips and software; ``family``: of one family, or of one kernel on it; ``kernel``: of one
     kernel or one number format. The parts in ``common`` have no shift of a family: its datasheet says all of it;
-    those in ``hardware`` none of software either.
+    those in ``hardware`` none of software either. ``rows`` of one piece of work take part in the fit.
     """
 
     base: Mapping[str, tuple[str, ...]]
@@ -30,3 +31,4 @@ class Spec:
     sharpness: float
     common: tuple[str, ...] = ()
     hardware: tuple[str, ...] = ()
+    rows: int = ROWS

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from validation.fit._ops_form import Spec, products
 
+_ROWS = 1200  # kernels, head widths, windows and caches make more kinds of shapes than a product has
 _START = {"overhead": 2.0, "compute": 0.0, "memory": -1.5, "cache": 1.0, "vector": 1.0, "power": -2.0}
 
 DECODE = Spec(
@@ -30,6 +31,7 @@ DECODE = Spec(
     start=_START,
     sharpness=3.0,
     hardware=("power",),
+    rows=_ROWS,
 )
 
 PREFILL = Spec(
@@ -60,6 +62,7 @@ PREFILL = Spec(
     start={**_START, "compute": -0.5, "cache": -1.5, "vector": 1.5},
     sharpness=3.0,
     hardware=("power",),
+    rows=_ROWS,
 )
 
 _LATENT = ("kv", "groups", "packed", "waves")
@@ -89,6 +92,7 @@ MLA_DECODE = Spec(
     start=_START,
     sharpness=3.0,
     hardware=("power",),
+    rows=_ROWS,
 )
 
 _SHAPE = ("q", "kv", "groups", "packed", "waves")
@@ -117,6 +121,7 @@ MLA_PREFILL = Spec(
     start={"overhead": 2.5, "compute": 0.0, "memory": -1.0, "cache": 1.0, "vector": 0.0, "power": 0.0},
     sharpness=3.0,
     hardware=("power",),
+    rows=_ROWS,
 )
 
 ATTENTION: Mapping[str, Spec] = {

@@ -28,14 +28,12 @@ from suanli.scoring._ops_work import Group, format_name, law_name, shifts_of, wo
 from suanli.silicon._parameters import kin_of, law_format, parameters_from, shift_weights
 from suanli.silicon._unit import unit_of
 from validation.fit._ops_engine import Piece, again, columns_of, design, weeded
-from validation.fit._ops_form import Spec
+from validation.fit._ops_form import ROWS, Spec
 from validation.fit._ops_spec import SPECS
 from validation.fit._ops_spread import Rows, errors_of, residuals_of, spread_of, unjudged
 
 DATA = Path(__file__).parents[1] / "data" / "ops"
 OUT = Path(__file__).parents[2] / "src" / "suanli" / "catalog" / "data" / "fitted" / "ops.json"
-
-_MOST = 400  # rows of one piece of work that take part
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -80,7 +78,8 @@ def _header(files: Sequence[Path]) -> dict[str, Any]:
         "fitted_on": {
             "files": shas,
             "date": date.today().isoformat(),
-            "source": f"measured tables of validation/README.md, at most {_MOST} rows of each piece of work",
+            "source": f"measured tables of validation/README.md, at most {ROWS} rows of each piece of work, "
+            f"of attention {SPECS['attention_decode'].rows}",
         },
         "groups_of": "shape-N: sha256 of op, dtype and shape, first four bytes modulo 5; chip-ID: all rows of a chip",
         "laws": {},
@@ -100,7 +99,7 @@ def read(files: Sequence[Path]) -> dict[str, list[Rows]]:
             if operator is None:
                 continue
             part = part.filter(pl.all_horizontal(pl.col(*SIZES[operator.kind], "measured") > 0.0))
-            some = part.sample(min(_MOST, part.height), seed=1)
+            some = part.sample(min(SPECS[law_name(operator)].rows, part.height), seed=1)
             group = Group(**{k: v for k, v in named.items() if k != "chip"})
             try:
                 chip = get_chip(named["chip"])
