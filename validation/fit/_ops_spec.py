@@ -51,12 +51,12 @@ MOE = Spec(
 )
 
 STREAM = Spec(
-    base={"cache": ("size",)},
+    base={"memory": ("size",), "cache": ("size",)},
     family={},
     kernel={},
     start={"overhead": 1.0, "compute": 0.0, "memory": -2.0, "cache": 0.0, "vector": 0.0, "power": 0.0},
     sharpness=2.0,
-    common=("memory", "cache"),
+    common=("cache",),
 )
 
 SPECS: Mapping[str, Spec] = {
@@ -64,5 +64,5 @@ SPECS: Mapping[str, Spec] = {
     **ATTENTION,
     "moe_ffn": MOE,
     "elementwise": STREAM,
-    "embedding": replace(STREAM, sharpness=4.0, common=()),
+    "embedding": replace(STREAM, base={"cache": ("size",)}, sharpness=4.0, common=()),
 }
