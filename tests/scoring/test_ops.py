@@ -145,7 +145,7 @@ def test_experts_of_old_sglang_tables_are_piled_and_gated() -> None:
             "op": ["moe_ffn"] * 5,
             "framework": ["sglang", "sglang", "sglang", "vllm", "trtllm"],
             "version": ["0.5.10", "0.5.14", "0.5.10", "0.24.0", "1.3.0rc20"],
-            "kernel_source": ["a", "a", "a", "b", "moe_torch_flow_nongated"],
+            "kernel_source": ["a_triton", "a_triton", "a_triton", "b_triton", "moe_torch_flow_nongated"],
             "hidden_size": [2688.0] * 4 + [4096.0],
             "inter_size": [1856.0] * 4 + [1536.0],
             "num_experts": [128.0] * 5,
@@ -156,6 +156,8 @@ def test_experts_of_old_sglang_tables_are_piled_and_gated() -> None:
     found = normal(rows)
     assert found["piled"].to_list() == [True, False, False, False, False]
     assert found["gated"].to_list() == [True, False, True, False, False]
+    masked = normal(rows.with_columns(kernel_source=pl.lit("sglang_flashinfer_cutedsl_moe")))
+    assert masked["piled"].to_list() == [False] * 5
     unversioned = normal(rows.drop("version"))
     assert unversioned["piled"].to_list() == [False] * 5
     assert unversioned["gated"].to_list() == [False] * 5

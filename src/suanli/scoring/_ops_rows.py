@@ -133,10 +133,11 @@ def _old_sglang() -> pl.Expr:
 def _piled() -> pl.Expr:
     """Return whether a row's experts computed the rows of other chips' experts as well, piled on one of their own.
 
-    What generated the tables of old SGLang gave the experts of the fullest chip all slots of the tokens that reach
-    it, with expert 0 in place of those elsewhere.
+    What generated the tables of old SGLang gave Triton's and Marlin's kernels all slots of the tokens that reach the
+    fullest chip, with expert 0 in place of those elsewhere; other kernels took a count of rows for each expert.
     """
-    return (_old_sglang() & (pl.col("op") == "moe_ffn") & (pl.col("moe_ep_size") > 1.0)).fill_null(False)
+    kernel = pl.col("kernel_source").str.contains("triton|marlin")
+    return (_old_sglang() & kernel & (pl.col("op") == "moe_ffn") & (pl.col("moe_ep_size") > 1.0)).fill_null(False)
 
 
 def _gated() -> pl.Expr:
