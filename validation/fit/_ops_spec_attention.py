@@ -54,10 +54,10 @@ PREFILL = Spec(
     },
     kernel={
         "overhead": ("grouped", "copied", "single"),
-        "compute": ("q", "kv", "width", "usual", "wide", "cut", "sharing", "cut*sharing", "cut*width"),
+        "compute": ("q", "kv", "width", "usual", "wide", "odd", "cut", "sharing", "cut*sharing", "cut*width"),
         "memory": ("cut", "width"),
         "cache": ("cut", "width"),
-        "vector": ("width", "usual", "wide", "single", "filled", "cut", "kv", "sharing", "cut*sharing"),
+        "vector": ("width", "usual", "wide", "odd", "single", "filled", "cut", "kv", "sharing", "cut*sharing"),
     },
     start={**_START, "compute": -0.5, "cache": -1.5, "vector": 1.5},
     sharpness=3.0,
