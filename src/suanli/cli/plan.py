@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -79,6 +80,7 @@ def plan(
         return
     if others:
         raise InputError(f"plan takes one case, found also '{others[0]}'")
+    gc.set_threshold(100_000)  # most of what a plan makes lives to its end: looking it through again finds nothing
     from suanli import fleet
 
     loaded = fleet.load_case(case)
