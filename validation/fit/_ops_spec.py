@@ -27,6 +27,7 @@ GEMM = Spec(
     start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "vector": 0.0, "power": 0.0},
     sharpness=4.0,
     common=("power",),
+    rows=800,
 )
 
 _MOE = ("each", "awake", "width", "hidden", "waves")
