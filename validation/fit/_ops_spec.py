@@ -49,6 +49,7 @@ MOE = Spec(
     kernel=_MOE_SHIFT,
     start={"overhead": 3.5, "compute": 0.0, "memory": -1.7, "cache": 1.0, "vector": 0.0, "power": 0.0},
     sharpness=5.0,
+    rows=800,
 )
 
 STREAM = Spec(

@@ -79,7 +79,7 @@ def _header(files: Sequence[Path]) -> dict[str, Any]:
             "files": shas,
             "date": date.today().isoformat(),
             "source": f"measured tables of validation/README.md, at most {ROWS} rows of each piece of work, "
-            f"of products {SPECS['gemm'].rows}, of attention {SPECS['attention_decode'].rows}",
+            f"of products and experts {SPECS['gemm'].rows}, of attention {SPECS['attention_decode'].rows}",
         },
         "groups_of": "shape-N: sha256 of op, dtype and shape, first four bytes modulo 5; chip-ID: all rows of a chip",
         "laws": {},
