@@ -36,7 +36,13 @@ def gemm(chip: str, seconds: float = 2e-4, **more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("table", "most"),
-    [("h100_sxm_gemm", 9.0), ("a100_sxm_gemm", 9.0), ("h100_sxm_mla", 9.0), ("a100_sxm_attention", 12.0)],
+    [
+        ("h100_sxm_gemm", 7.0),
+        ("a100_sxm_gemm", 9.0),
+        ("l40s_gemm", 8.5),
+        ("h100_sxm_mla", 9.0),
+        ("a100_sxm_attention", 12.0),
+    ],
 )
 def test_unseen_shapes_of_measured_chips(table: str, most: float) -> None:
     scored = score("ops", [DATA / f"{table}.parquet"])
