@@ -145,10 +145,10 @@ def spread_of(errors: Errors, *, without: str = "") -> dict[str, Any]:
     if not np.isfinite(new).any():
         new = np.where(others, _ALONE * errors.seen, np.nan)
     labels = [errors.part, errors.form, errors.standing, errors.kernel]
-    new_part, new_form, standing, new_kernel = factors(new, errors.count, labels)
+    new_part, new_form, standing, new_kernel = factors(new, _alike(errors), labels)
     usual = standing.get("known", 1.0)
-    worst = max(standing.values(), default=1.0)  # what no chip tells of is as the worst that one tells of
-    ratios = {name: standing.get(name, worst) for name in ("known", "unknown", "stranger")}
+    # Of what no chip left out tells, as much is feared as one alone would be believed.
+    ratios = {name: standing.get(name, _STRANGEST * usual) for name in ("known", "unknown", "stranger")}
     kernels = np.unique(errors.kernel).tolist()
     return {
         "seen": {p: by_part.get(p, by_part[""]) for p in PARTS},
@@ -157,8 +157,16 @@ def spread_of(errors: Errors, *, without: str = "") -> dict[str, Any]:
         "format_new": new_form,
         "kernel_seen": [seen_kernel[name] for name in kernels],
         "kernel_new": [new_kernel.get(name, 1.0) for name in kernels],
-        "standing": {name: min(max(ratio, usual), _STRANGEST) for name, ratio in ratios.items()},
+        "standing": {name: min(max(ratio, usual), _STRANGEST * max(usual, 1.0)) for name, ratio in ratios.items()},
     }
+
+
+def _alike(errors: Errors) -> Array:
+    """Return weights under which each chip counts alike: one more chip is one more draw, however long its table."""
+    chips, place = np.unique(errors.chip, return_inverse=True)
+    total = np.bincount(place, weights=errors.count, minlength=len(chips))
+    weight: Array = errors.count / total[place]
+    return weight
 
 
 def factors(errors: Array, count: Array, labels: Sequence[Names]) -> list[dict[str, float]]:
