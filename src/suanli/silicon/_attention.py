@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._attention_work import attention_work
-from suanli.silicon._blocks import blockwise
+from suanli.silicon._blocks import timed
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
@@ -19,52 +17,6 @@ from suanli.silicon._parameters import Parameters, law_for
 Array = NDArray[np.float64]
 
 PHASES: tuple[str, ...] = ("prefill", "decode", "encoder")
-
-
-def attention_time(
-    chip: Chip,
-    *,
-    phase: str,
-    batch: ArrayLike,
-    q_len: ArrayLike,
-    kv_len: ArrayLike,
-    n_heads: ArrayLike,
-    n_kv_heads: ArrayLike,
-    head_dim: ArrayLike,
-    dtype: str,
-    kv_dtype: str | None = None,
-    window: ArrayLike = 0,
-    cache: str = "warm",
-    kernel: str | None = None,
-    parameters: Parameters | None = None,
-) -> Array:
-    """Return seconds of softmax(Q Kᵀ) V on ``chip``, over the broadcast shapes.
-
-    ``phase`` is prefill (causal; ``kv_len`` counts cached and new tokens), decode (``q_len`` new tokens a sequence) or
-    encoder (no mask). Head counts are the chip's own share; ``window`` in tokens, 0 for full attention; ``kv_dtype``
-    is the cache's format (None: the operator's). ``cache`` is "warm" or
-    "cold" (keys and values come from memory). Raises InputError for shapes that are no attention.
-    """
-    parts = partial(
-        attention_parts,
-        chip,
-        phase=phase,
-        dtype=dtype,
-        kv_dtype=kv_dtype,
-        cache=cache,
-        kernel=kernel,
-        parameters=parameters,
-    )
-    return blockwise(
-        parts,
-        batch=batch,
-        q_len=q_len,
-        kv_len=kv_len,
-        n_heads=n_heads,
-        n_kv_heads=n_kv_heads,
-        head_dim=head_dim,
-        window=window,
-    )
 
 
 def attention_parts(
@@ -84,7 +36,13 @@ def attention_parts(
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Measured:
-    """Return what ``attention_time`` adds up."""
+    """Time softmax(Q Kᵀ) V on ``chip``, in seconds, over the broadcast shapes.
+
+    ``phase`` is prefill (causal; ``kv_len`` counts cached and new tokens), decode (``q_len`` new tokens a sequence) or
+    encoder (no mask). Head counts are the chip's own share; ``window`` in tokens, 0 for full attention; ``kv_dtype``
+    is the cache's format (None: the operator's). ``cache`` is "warm" or "cold" (keys and values come from memory).
+    Raises InputError for shapes that are no attention.
+    """
     if phase not in PHASES:
         raise InputError(f"phase is '{phase}'; it must be one of {', '.join(PHASES)}")
     sizes = shapes(
@@ -105,3 +63,6 @@ def attention_parts(
     form = format_of(dtype)
     kv = format_of(kv_dtype) if kv_dtype else form
     return measure(law, attention_work(chip, form, kv, phase=phase, kernel=kernel, warm=is_warm(cache), **sizes))
+
+
+attention_time = timed(attention_parts, "batch", "q_len", "kv_len", "n_heads", "n_kv_heads", "head_dim", "window")

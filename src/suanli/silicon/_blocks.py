@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial, update_wrapper
+from inspect import signature
+from typing import Any, ParamSpec
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,14 +13,31 @@ from numpy.typing import ArrayLike, NDArray
 from suanli.silicon._laws import Measured
 
 Array = NDArray[np.float64]
+P = ParamSpec("P")
 
 _BLOCK = 16384
 
 
-def blockwise(parts: Callable[..., Measured], **sizes: ArrayLike) -> Array:
-    """Return the seconds that ``parts`` gives for ``sizes``, computed block by block where they are long."""
+def timed(parts: Callable[P, Measured], *operands: str) -> Callable[P, Array]:
+    """Return the function that gives the seconds of ``parts`` alone, under its own signature.
+
+    Arrays named by ``operands`` are broadcast and taken block by block where they are long.
+    """
+
+    def seconds(*args: P.args, **asked: P.kwargs) -> Array:
+        sizes: dict[str, Any] = {name: value for name, value in asked.items() if name in operands}
+        rest: dict[str, Any] = {name: value for name, value in asked.items() if name not in operands}
+        return _blockwise(partial(parts, *args, **rest), sizes)
+
+    update_wrapper(seconds, parts)
+    seconds.__name__ = seconds.__qualname__ = parts.__name__.replace("_parts", "_time")
+    vars(seconds)["__signature__"] = signature(parts).replace(return_annotation="Array")
+    return seconds
+
+
+def _blockwise(parts: Callable[..., Measured], sizes: dict[str, ArrayLike]) -> Array:
     arrays = {name: np.asarray(value) for name, value in sizes.items()}
-    if max(a.size for a in arrays.values()) <= _BLOCK:
+    if max((a.size for a in arrays.values()), default=0) <= _BLOCK:
         return parts(**arrays).seconds
     try:
         together = np.broadcast_arrays(*arrays.values())

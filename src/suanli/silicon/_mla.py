@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip, Latent
-from suanli.silicon._blocks import blockwise
+from suanli.silicon._blocks import timed
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
@@ -20,46 +18,6 @@ Array = NDArray[np.float64]
 
 DEEPSEEK = Latent(q_rank=1536, kv_rank=512, nope_dim=128, rope_dim=64, v_dim=128)
 """Ranks and head widths of DeepSeek-V3 (arXiv 2412.19437), the usual MLA."""
-
-
-def mla_time(
-    chip: Chip,
-    *,
-    phase: str,
-    batch: ArrayLike,
-    q_len: ArrayLike,
-    kv_len: ArrayLike,
-    n_heads: ArrayLike,
-    dtype: str,
-    kv_dtype: str | None = None,
-    gemm_dtype: str | None = None,
-    latent: Latent = DEEPSEEK,
-    hidden: int = 7168,
-    module: bool = False,
-    cache: str = "warm",
-    kernel: str | None = None,
-    parameters: Parameters | None = None,
-) -> Array:
-    """Return seconds of latent attention on ``chip``: the attention core, or with ``module`` the whole block.
-
-    ``phase`` is prefill or decode; ``n_heads`` the chip's own share; the block's projections run in ``gemm_dtype``.
-    ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no attention.
-    """
-    parts = partial(
-        mla_parts,
-        chip,
-        phase=phase,
-        dtype=dtype,
-        kv_dtype=kv_dtype,
-        gemm_dtype=gemm_dtype,
-        latent=latent,
-        hidden=hidden,
-        module=module,
-        cache=cache,
-        kernel=kernel,
-        parameters=parameters,
-    )
-    return blockwise(parts, batch=batch, q_len=q_len, kv_len=kv_len, n_heads=n_heads)
 
 
 def mla_parts(
@@ -80,7 +38,11 @@ def mla_parts(
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Measured:
-    """Return what ``mla_time`` adds up."""
+    """Time latent attention on ``chip``, in seconds: the attention core, or with ``module`` the whole block.
+
+    ``phase`` is prefill or decode; ``n_heads`` the chip's own share; the block's projections run in ``gemm_dtype``.
+    ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no attention.
+    """
     if phase not in ("prefill", "decode"):
         raise InputError(f"phase is '{phase}'; it must be prefill or decode")
     sizes = shapes(batch=batch, q_len=q_len, kv_len=kv_len, n_heads=n_heads)
@@ -99,3 +61,6 @@ def mla_parts(
             chip, form, kv, products, latent, hidden, phase=phase, kernel=kernel, warm=is_warm(cache), **sizes
         ),
     )
+
+
+mla_time = timed(mla_parts, "batch", "q_len", "kv_len", "n_heads")

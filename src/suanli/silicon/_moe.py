@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip
-from suanli.silicon._blocks import blockwise
+from suanli.silicon._blocks import timed
 from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
@@ -17,43 +15,6 @@ from suanli.silicon._moe_work import moe_work
 from suanli.silicon._parameters import Parameters, law_for
 
 Array = NDArray[np.float64]
-
-
-def moe_time(
-    chip: Chip,
-    *,
-    tokens: ArrayLike,
-    hidden: ArrayLike,
-    inter: ArrayLike,
-    top_k: ArrayLike,
-    n_experts: ArrayLike,
-    tp: ArrayLike = 1,
-    ep: ArrayLike = 1,
-    dtype: str,
-    skew: ArrayLike = 0.0,
-    gated: bool = True,
-    cache: str = "warm",
-    kernel: str | None = None,
-    parameters: Parameters | None = None,
-) -> Array:
-    """Return seconds of the routed experts' FFN on the most loaded of ``ep`` x ``tp`` chips.
-
-    ``tokens`` are those of all ``ep`` chips together; ``inter`` and ``n_experts`` are unsharded. ``skew`` is the
-    exponent of the routing's power law (0: balanced; measured tables hold 1.01 and 1.2).
-    ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no MoE layer.
-    """
-    parts = partial(
-        moe_parts,
-        chip,
-        dtype=dtype,
-        gated=gated,
-        cache=cache,
-        kernel=kernel,
-        parameters=parameters,
-    )
-    return blockwise(
-        parts, tokens=tokens, hidden=hidden, inter=inter, top_k=top_k, n_experts=n_experts, tp=tp, ep=ep, skew=skew
-    )
 
 
 def moe_parts(
@@ -73,7 +34,12 @@ def moe_parts(
     kernel: str | None = None,
     parameters: Parameters | None = None,
 ) -> Measured:
-    """Return what ``moe_time`` adds up."""
+    """Time the routed experts' FFN on the most loaded of ``ep`` x ``tp`` chips, in seconds.
+
+    ``tokens`` are those of all ``ep`` chips together; ``inter`` and ``n_experts`` are unsharded. ``skew`` is the
+    exponent of the routing's power law (0: balanced; measured tables hold 1.01 and 1.2).
+    ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no MoE layer.
+    """
     sizes = shapes(
         zero_allowed=("skew",),
         tokens=tokens,
@@ -92,3 +58,6 @@ def moe_parts(
     law = law_for(chip, "moe_ffn", dtype, kernel=kernel, parameters=parameters)
     work = moe_work(chip, format_of(dtype), gated=gated, warm=is_warm(cache), kernel=kernel, piled=False, **sizes)
     return measure(law, work)
+
+
+moe_time = timed(moe_parts, "tokens", "hidden", "inter", "top_k", "n_experts", "tp", "ep", "skew")
