@@ -58,11 +58,13 @@ class Errors:
     """Logarithms of measured over predicted of all rows of a law, with what each row is (arrays of one length).
 
     ``seen``: without the fifth of the shapes that a row is of; ``new``: without its chip. NaN where there is none.
+    ``part`` is what binds a row as all rows tell it, ``new_part`` as those of other chips do.
     """
 
     seen: Array
     new: Array
     part: Names
+    new_part: Names
     chip: Names
     form: Names
     kernel: Names
@@ -72,16 +74,17 @@ class Errors:
 
 def errors_of(stored: Mapping[str, Stored], rows: Sequence[Rows]) -> Errors:
     """Return the errors of ``rows`` under the sets of parameters ``stored``: "final", "shape-N", "chip-ID"."""
-    seen, new, part = [], [], []
+    seen, new, part, new_part = [], [], [], []
     for some in rows:
-        final, _ = _predicted(stored["final"], some)
-        part.append(np.array(PARTS)[final])
+        part.append(np.array(PARTS)[_predicted(stored["final"], some)[0]])
         error = np.full(len(some.folds), np.nan)
         for fold in np.unique(some.folds):
             error = np.where(some.folds == fold, _predicted(stored[f"shape-{fold}"], some)[1], error)
         seen.append(error)
         without = stored.get(f"chip-{some.chip.id}")
-        new.append(_predicted(without, some)[1] if without else np.full(len(some.folds), np.nan))
+        bound, error = _predicted(without or stored["final"], some)
+        new.append(error if without else np.full(len(error), np.nan))
+        new_part.append(np.array(PARTS)[bound])
     sizes = [len(some.folds) for some in rows]
 
     def each(values: Sequence[Any]) -> NDArray[Any]:
@@ -91,6 +94,7 @@ def errors_of(stored: Mapping[str, Stored], rows: Sequence[Rows]) -> Errors:
         seen=np.concatenate(seen),
         new=np.concatenate(new),
         part=np.concatenate(part),
+        new_part=np.concatenate(new_part),
         chip=each([some.chip.id for some in rows]),
         form=each([some.form for some in rows]),
         kernel=each([some.kernel for some in rows]),
@@ -144,7 +148,7 @@ def spread_of(errors: Errors, *, without: str = "") -> dict[str, Any]:
     new = np.where(others, errors.new, np.nan)
     if not np.isfinite(new).any():
         new = np.where(others, _ALONE * errors.seen, np.nan)
-    labels = [errors.part, errors.form, errors.standing, errors.kernel]
+    labels = [errors.new_part, errors.form, errors.standing, errors.kernel]
     new_part, new_form, standing, new_kernel = factors(new, _alike(errors), labels)
     usual = standing.get("known", 1.0)
     # Of what no chip left out tells, as much is feared as one alone would be believed.
