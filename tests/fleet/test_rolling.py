@@ -131,6 +131,20 @@ def test_money_taken_stays_taken(tables: Tables, first: tuple[Outlook, Solved]) 
     assert spent_before(setting, 0, 0) == pytest.approx(already + early)
 
 
+def test_an_earlier_plan_that_met_high_prices_leaves_nothing_of_that_year(
+    tables: Tables, first: tuple[Outlook, Solved]
+) -> None:
+    _, before = first
+    frozen = on_from(before, before.grid.months.index("2024-09"))
+    dear = replace(frozen, orders=tuple(replace(o, price=50.0) for o in frozen.orders))
+    base = seen(tables, "2024-09", dear)
+    again = planned(base, 0)
+    year = again.grid.year == 0
+    assert spent_before(again.program.setting, 0, 0) > again.grid.budget[0, 0]
+    paying = [j for j, x in enumerate(again.grid.lines) if x.pot == again.grid.pots[0] and not x.leased]
+    assert decision(again).order[paying][:, year].sum() == pytest.approx(0.0, abs=1e-9)
+
+
 def test_what_the_case_says_arrived_counts(tables: Tables) -> None:
     """Of 200 chips ordered in January, the curve has half there in April; the case may know better."""
 

@@ -12,7 +12,11 @@ MONTHS = [
 ]
 TEST = {
     "as_of": "2024-06-25", "regret": 3e9, "regret_deterministic": 7e9, "served": 0.9, "served_deterministic": 0.8,
-    "chips_refused": 1000.0, "chips_ordered": 50_000.0,
+    "chips_refused": 1000.0, "chips_ordered": 50_000.0, "ahead": {"usd": 2e9, "low": 1e9, "high": 3.5e9, "futures": 48},
+}  # fmt: skip
+ROLLED = {
+    "days": ["2024-06-25", "2024-09-30"], "regret": 4e9, "regret_deterministic": 6e9, "regret_once": 3e9,
+    "regret_once_deterministic": 7e9,
 }  # fmt: skip
 
 
@@ -31,9 +35,18 @@ def test_the_page_of_a_rule_tells_when_it_takes_most(tmp_path: Path) -> None:
 
 def test_the_page_of_days_shows_both_plans(tmp_path: Path) -> None:
     path = tmp_path / "days.html"
-    write_backtest(path, "A case", "", {"tests": [TEST, {**TEST, "as_of": "2024-09-30"}]})
+    body = {"tests": [TEST, {**TEST, "as_of": "2024-09-30"}], "rolling": ROLLED, "notes": ["One path."]}
+    write_backtest(path, "A case", "", body)
     page = path.read_text(encoding="utf-8")
-    for part in ("2024-06-25", "2024-09-30", "USD 3.00 bn", "USD 7.00 bn", "1,000 of 50,000"):
+    for part in (
+        "2024-06-25",
+        "2024-09-30",
+        "USD 3.00 bn",
+        "USD 7.00 bn",
+        "1 k of 50 k",
+        "USD 2.0 bn (1.0 to 3.5)",
+        "USD 4.00 bn",
+    ):
         assert part in page
 
 

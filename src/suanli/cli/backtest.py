@@ -15,9 +15,10 @@ from suanli.quantities import show, show_money
 if TYPE_CHECKING:
     from suanli.fleet import Case
 
-ONE_PATH = (
-    "What happened is one path: it can favour a bet. Fresh futures of the day, none seen by either plan, are the "
-    "test of planning on futures."
+NOTES = (
+    "Regret is against the best plan with everything known; refused are orders that rules cut off.",
+    "What happened is one path: it can favour a bet.",
+    "Fresh futures of the day, none seen by either plan, are the test of planning on futures.",
 )
 
 
@@ -80,9 +81,9 @@ def backtest(
     screen = console(json_path)
     screen.print(f"[bold]{loaded.spec.title}[/bold]\n[yellow]{loaded.spec.label}[/yellow]")
     screen.print(_tests(rows))
-    screen.print("Regret is against the best plan with everything known; refused are orders that rules cut off.")
-    screen.print(ONE_PATH)
-    body: dict[str, Any] = {"case": loaded.name, "tests": rows}
+    for note in NOTES:
+        screen.print(note)
+    body: dict[str, Any] = {"case": loaded.name, "tests": rows, "notes": list(NOTES)}
     if rolled is not None:
         body["rolling"] = fleet.rolling_row(rolled)
         screen.print(_rolled(body["rolling"]))

@@ -24,8 +24,8 @@ MINE, OTHER = "plan on futures", "plan on expected values"
 def write_backtest(path: Path, title: str, label: str, body: Mapping[str, Any]) -> None:
     """Write what a backtest found: a page for ``.html``, else its chart as ``.svg`` or ``.png``.
 
-    ``body`` holds ``rule`` and ``months``, or ``tests``, as the command's JSON does. Raises InputError for another
-    suffix or a folder that can't be written.
+    ``body`` holds ``rule`` and ``months``, or ``tests``, ``notes`` and ``rolling``, as the command's JSON does. Raises
+    InputError for another suffix or a folder that can't be written.
     """
     if path.suffix.lower() not in {".html", ".svg", ".png"}:
         raise InputError(f"{path}: a backtest's report ends in .html, .svg or .png")
@@ -39,7 +39,7 @@ def write_backtest(path: Path, title: str, label: str, body: Mapping[str, Any]) 
     if path.suffix.lower() != ".html":
         save_chart(draw(DESK).properties(title=caption), path)
         return
-    told = _rule_rows(body["months"]) if by_rule else _test_rows(body["tests"])
+    told = _rule_rows(body["months"]) if by_rule else _test_rows(body)
     head = f"<h1>{html.text(title)}</h1>" + (html.paragraph(label, "label") if label else "")
     section = html.figure(caption, draw, desk=DESK, phone=PHONE) + told
     name = "Does the rule work?" if by_rule else "What plans would have cost"
@@ -93,13 +93,25 @@ def _rule_rows(months: Sequence[Row]) -> str:
     return html.paragraph(told) + html.table(columns, rows, numbers=columns[1:])
 
 
-def _test_rows(tests: Sequence[Row]) -> str:
+def _test_rows(body: Mapping[str, Any]) -> str:
     rows = [
         (r["as_of"], show_money(r["regret"], "USD"), show_money(r["regret_deterministic"], "USD"),
-         f"{r['served']:.0%}", f"{r['served_deterministic']:.0%}",
-         f"{r['chips_refused']:,.0f} of {r['chips_ordered']:,.0f}")
-        for r in tests
+         f"{r['served']:.0%} ({r['served_deterministic']:.0%})",
+         f"{r['chips_refused'] / 1e3:,.0f} k of {r['chips_ordered'] / 1e3:,.0f} k", _margin(r["ahead"]))
+        for r in body["tests"]
     ]  # fmt: skip
-    columns = ("known to", f"regret, {MINE}", f"regret, {OTHER}", "served", "served by the other", "chips refused")
-    note = "Regret is against the best plan with everything known; refused are orders that rules cut off."
-    return html.table(columns, rows, numbers=columns[1:]) + html.paragraph(note, "muted")
+    columns = ("known to", "regret", "on expected values", "served (other)", "chips refused", "ahead on fresh futures")
+    told = html.table(columns, rows, numbers=columns[1:])
+    if rolled := body.get("rolling"):
+        plans = [
+            (name, *(show_money(rolled[f"regret{which}"], "USD") for which in (once, f"{once}_deterministic")))
+            for name, once in (("once", "_once"), ("anew on each day", ""))
+        ]
+        head = (f"planned from {rolled['days'][0]} on", MINE, OTHER)
+        told += html.table(head, plans, numbers=head[1:])
+    return told + html.paragraph(" ".join(body.get("notes", ())), "muted")
+
+
+def _margin(m: Row) -> str:
+    """Return a margin in billions with its 95 % interval."""
+    return f"USD {m['usd'] / 1e9:.1f} bn ({m['low'] / 1e9:.1f} to {m['high'] / 1e9:.1f})"

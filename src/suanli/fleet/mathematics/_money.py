@@ -22,7 +22,10 @@ def rows(setting: Setting) -> Block:
                 continue
             years = [*kept, y]
             already = sum(spent_before(setting, p, k) for k in years)
-            row = out.open(1, -INFINITE, held + limit - already, pot=p, year=y)
+            left = held + limit - already
+            if g.since < g.start:  # an earlier plan's orders may have met prices above the mean: that is past
+                left = max(left, 0.0)
+            row = out.open(1, -INFINITE, left, pot=p, year=y)
             for k in years:
                 out.put(row, setting.columns.order, paid[:, :, k])
                 _works(setting, out, row, p, k)
@@ -107,7 +110,8 @@ FAMILY = Family(
     sentence="Orders, leases, sites and projects paid from {pot} in {year} stay within its budget.",
     unit="MUSD",
     equation=r"\sum_{j,t'} c_{p,j}(t',y)\,x_{j,t'} + \sum_o c_o a_{o,t} + \sum_i c_i z_i \le B_{p,y} - b_{p,y}",
-    where="c payments at mean prices in the order's year (rent: month by month); B budget; b earlier commitments",
+    where="c payments at mean prices in the order's year (rent: month by month); B budget; b earlier commitments "
+    "(after an earlier plan at most B)",
     rows=rows,
     business=True,
     per="USD",
