@@ -241,3 +241,9 @@ def test_wide_domains_keep_tensor_parallelism_inside() -> None:
     rack = site_of(catalog.chip("gb200"), chips_per_node=4)
     assert rack.domain == 72
     assert era("nemo-2026").tp_overlap == 1
+
+
+def test_a_pool_of_no_size_spoils_no_other() -> None:
+    frame = rate_table(catalog.model("llama-3.1-8b"), [catalog.chip("h100")], [0, 8], year=2025, parameters=PRIOR)
+    assert frame["fits"].to_list() == [False, True]
+    assert frame["reason"][0] == "chips: 0 is below 1"

@@ -104,11 +104,18 @@ def _answers(
     asked: Callable[[int], Setting], pool_sizes: Sequence[int], parameters: Parameters
 ) -> list[Step | SuanliError]:
     """Return the best step of pools of each size, or why there is none; ``asked`` makes the setting of a size."""
+    made: list[Setting | SuanliError] = []
+    for size in pool_sizes:
+        try:
+            made.append(asked(int(size)))
+        except SuanliError as error:
+            made.append(error)
+    settings = [x for x in made if isinstance(x, Setting)]
     try:
-        settings = [asked(int(size)) for size in pool_sizes]
-        return list(fastest_steps(settings, usual_offers(settings[0]), parameters)) if settings else []
+        steps = iter(fastest_steps(settings, usual_offers(settings[0]), parameters) if settings else [])
     except SuanliError as error:
-        return [error] * len(pool_sizes)
+        return [error if isinstance(x, Setting) else x for x in made]
+    return [next(steps) if isinstance(x, Setting) else x for x in made]
 
 
 def usual_offers(setting: Setting) -> Offers:
