@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suanli.silicon._attention_grid import _table
 from suanli.silicon._attention_split import RULES, Spread, split_of
+from suanli.silicon._tables import table
 
 
 def spread(tasks: float, reach: float = 8192.0, *, cores: float = 132.0, batch: float = 1.0) -> Spread:
@@ -17,7 +17,7 @@ def spread(tasks: float, reach: float = 8192.0, *, cores: float = 132.0, batch: 
 
 
 def test_every_kernel_names_a_rule_that_exists() -> None:
-    named = {entry.get("split", "idle") for entry in _table()["kernels"]}
+    named = {entry.get("split", "idle") for entry in table("kernels")["kernels"]}
     assert named <= {*RULES, "xqa"}
 
 

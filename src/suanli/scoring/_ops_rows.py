@@ -42,7 +42,7 @@ _STREAMS: Mapping[str, tuple[float, float]] = {
     "rope": (2.0, 3.0),
     "silu_mul": (3.0, 6.0),
 }
-"""Streams: numbers moved and vector operations per number of the row's width (two kernels for SiLU and product)."""
+"""Streams: numbers moved and vector operations per number of the row's width."""
 
 _ATTENTION = ("attention_prefill", "attention_decode", "attention_encoder")
 _MLA = ("mla_prefill_core", "mla_decode_core", "mla_prefill_module", "mla_decode_module")

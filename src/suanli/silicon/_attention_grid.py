@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from suanli.silicon._attention_split import Spread, split_of
 from suanli.silicon._attention_xqa import Blocks, xqa_blocks
+from suanli.silicon._tables import entry_of, table
 from suanli.silicon._unit import Unit
 
 Array = NDArray[np.float64]
@@ -46,17 +45,9 @@ class Grid:
 
 
 @cache
-def _table() -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(files("suanli.silicon").joinpath("data/kernels.json").read_text(encoding="utf-8"))
-    return raw
-
-
-@cache
 def grid_of(kernel: str | None) -> Grid:
     """Return how ``kernel`` ("framework/kernel", None: unknown) lays attention over cores."""
-    name = (kernel or "").casefold()
-    named = (entry for entry in _table()["kernels"] if any(part in name for part in entry["match"]))
-    entry = {**_table()["default"], **next(named, {})}
+    entry = entry_of(table("kernels"), kernel or "")
     entry.pop("match", None)
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     return Grid(**fields)
@@ -64,8 +55,8 @@ def grid_of(kernel: str | None) -> Grid:
 
 def _shared(family: str) -> float:
     """Return the bytes of shared memory that a block may take on chips of ``family``."""
-    table = _table()["shared"]
-    return 1024.0 * float(table.get(family, table["other"]))
+    shared = table("kernels")["shared"]
+    return 1024.0 * float(shared.get(family, shared["other"]))
 
 
 def padded(grid: Grid, head_dim: Array) -> Array:

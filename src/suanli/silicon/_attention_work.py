@@ -157,9 +157,7 @@ def _features(unit: Unit, shape: Heads, lay: Layout, width: Array, size: Array, 
         "usual": np.where(width == 256.0, 1.0, 0.0),  # heads of 128, for which kernels are tuned first
         "wide": np.where(width > 256.0, 1.0, 0.0),  # heads beyond 128, whose tiles are cut to fit shared memory
         "huge": np.where(width > 512.0, 1.0, 0.0),
-        "odd": np.where(
-            width % 32.0 > 0.0, 1.0, 0.0
-        ),  # heads of no multiple of 16, which compilers load in small pieces
+        "odd": np.where(width % 32.0 > 0.0, 1.0, 0.0),  # heads of no multiple of 16, loaded in small pieces
         "waves": np.clip(waves, -8.0, 6.0) / 3.0,
         "many_waves": np.clip(waves, 0.0, 6.0) / 3.0,
         "few_waves": np.clip(waves, -8.0, 0.0) / 3.0,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from suanli.errors import InputError, nearest
 from suanli.kinds import BITS, Chip
+from suanli.silicon._tables import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Format:
 
 @cache
 def _table() -> tuple[Mapping[str, Format], Mapping[str, str]]:
-    raw = json.loads(files("suanli.silicon").joinpath("data/formats.json").read_text(encoding="utf-8"))["formats"]
+    raw = table("formats")["formats"]
     formats = {
         name: Format(name, entry["rate"], float(entry["a"]), float(entry["w"]), float(entry["o"]))
         for name, entry in raw.items()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from suanli.silicon._tables import table
 
 Array = NDArray[np.float64]
 
@@ -25,16 +24,9 @@ class Tiles:
 
 
 @cache
-def _table() -> dict[str, Any]:
-    text = files("suanli.silicon").joinpath("data/gemm_tiles.json").read_text(encoding="utf-8")
-    raw: dict[str, Any] = json.loads(text)
-    return raw
-
-
-@cache
 def _rules(kernel: str, form: str, family: str) -> NDArray[np.float64] | str | None:
     """Return the rules of ``kernel`` (a row each), the name of its search, or None where neither is known."""
-    for entry in _table()["kernels"]:
+    for entry in table("gemm_tiles")["kernels"]:
         if form in entry["formats"] and kernel.endswith(tuple(entry["match"])):
             rules = entry["families"].get(family)
             if rules is None or isinstance(rules, str):
@@ -64,7 +56,7 @@ def _ruled(rules: Array, m: Array, n: Array, batch: Array) -> Tiles:
 
 def _searched(m: Array, n: Array, batch: Array, cores: float) -> Tiles:
     """Return the tiles of the fewest waves, of these the fullest last wave, of these the wider within the product."""
-    found = _table()["searched"]
+    found = table("gemm_tiles")["searched"]
     least = np.full(m.shape, np.inf)
     high, wide, count = (np.ones(m.shape) for _ in range(3))
     for h in found["rows"]:

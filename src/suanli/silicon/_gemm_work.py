@@ -18,7 +18,7 @@ TURNS = 6  # weight matrices that the measured tables used in turn, so that one 
 _PANELS = 6.0  # times a weight's bytes that making and using a processor's panels moves through its cache
 _STEP = 128.0  # bytes of a row that a tile loads at once
 _STEP_TIME = 5e-8  # s from one such load to the next: memory's latency over some eight loads in flight
-_TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
+TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
 
 
 def gemm_work(
@@ -35,7 +35,8 @@ def gemm_work(
     """Return the ideal work of ``batch`` products of these sizes, and the features of their efficiency."""
     unit = unit_of(chip)
     stated = stated_tiles(kernel, form.name, unit.family, m=m, n=n, batch=batch, cores=unit.cores)
-    flop, waves, split, area = in_waves(unit, stated, k) if stated else tiling(unit, m=m, n=n, k=k, batch=batch)
+    padded, waves, split, area = in_waves(unit, stated, k) if stated else tiling(unit, m=m, n=n, k=k, batch=batch)
+    flop, rate = 2.0 * batch * m * n * k, peak_rate(chip, form.rate)
     weights = form.weight * batch * k * n
     rest = batch * (form.activation * m * k + form.output * m * n)
     size = weights + rest
@@ -46,13 +47,13 @@ def gemm_work(
     # A processor first copies the weights into panels (allocates, writes and reads them), except for a single row.
     panels = np.where(m > 1.0, _PANELS * weights, 0.0) if unit.kind == "cpu" else np.zeros_like(size)
     return Work(
-        compute=flop / peak_rate(chip, form.rate),
+        compute=padded / rate,
         memory=(again if warm else size) / unit.bandwidth,
         cache=(size + panels) / unit.cache_rate,
         vector=np.ceil(waves) * steps * _STEP_TIME,
-        power=energy_time(unit, 2.0 * batch * m * n * k, BITS[form.rate]),
-        roofline=np.maximum(2.0 * batch * m * n * k / peak_rate(chip, form.rate), size / unit.bandwidth),
-        flop=2.0 * batch * m * n * k,
+        power=energy_time(unit, flop, BITS[form.rate]),
+        roofline=np.maximum(flop / rate, size / unit.bandwidth),
+        flop=flop,
         launch=1e3 / unit.clock,
         features={
             "m": np.log2(np.minimum(m, 65536.0)) / 5.0 - 1.4,
@@ -103,7 +104,7 @@ def tiling(unit: Unit, *, m: Array, n: Array, k: Array, batch: Array) -> tuple[A
         cuts = np.clip(np.floor(unit.cores / tiles), 1.0, most)
         turns = np.ceil(tiles * cuts / unit.cores)
         spent = 2.0 * turns * unit.cores * high * wide * depth / cuts
-        cost = spent * (1.0 + _TILE_LOSS / high + _TILE_LOSS / wide)
+        cost = spent * (1.0 + TILE_LOSS / high + TILE_LOSS / wide)
         better = cost < least
         least = np.where(better, cost, least)
         flop = np.where(better, spent, flop)

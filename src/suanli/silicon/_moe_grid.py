@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from suanli.silicon._formats import Format
+from suanli.silicon._gemm_work import TILE_LOSS
 from suanli.silicon._moe_load import Load
+from suanli.silicon._tables import entry_of, table
 from suanli.silicon._unit import Unit
 
 Array = NDArray[np.float64]
-
-_TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +29,15 @@ class Layout:
 
     def paired(self, unit: Unit) -> bool:
         """Return whether two neighbouring tiles load an operand once for both."""
-        return self.slots == "own" and unit.family in _table()["clusters"]
-
-
-@cache
-def _table() -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(files("suanli.silicon").joinpath("data/experts.json").read_text(encoding="utf-8"))
-    return raw
+        return self.slots == "own" and unit.family in table("experts")["clusters"]
 
 
 @cache
 def layout_of(kernel: str | None, form: str) -> Layout:
     """Return how ``kernel`` ("framework/kernel", None: unknown) lays experts in the format ``form`` over cores."""
-    named = (
-        entry for entry in _table()["kernels"] if any(part in (kernel or "").casefold() for part in entry["match"])
-    )
-    entry = {**_table()["default"], **next(named, {})} if kernel else _table()["unnamed"]
-    rule = _table()["rules"][entry["formats"].get(form, entry["tiles"])]
+    found = table("experts")
+    entry = entry_of(found, kernel) if kernel else found["unnamed"]
+    rule = found["rules"][entry["formats"].get(form, entry["tiles"])]
     steps = tuple((math.inf if at is None else float(at), float(high), float(wide)) for at, high, wide in rule["steps"])
     return Layout(rule["by"], steps, entry["slots"])
 
@@ -56,7 +45,7 @@ def layout_of(kernel: str | None, form: str) -> Layout:
 @cache
 def ungated_shapes() -> tuple[tuple[float, float, float], ...]:
     """Return hidden width, expert width and number of experts of known layers whose experts have no gate."""
-    return tuple((float(h), float(i), float(e)) for h, i, e in _table()["ungated"])
+    return tuple((float(h), float(i), float(e)) for h, i, e in table("experts")["ungated"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +85,7 @@ def _best(unit: Unit, counts: Mapping[float, Array], width: Array) -> Tiles:
     for i, (rows, columns) in enumerate(unit.tiles):
         cost = counts[rows] * across[columns]
         np.ceil(cost, out=cost)
-        cost *= rows * columns * (1.0 + _TILE_LOSS / rows + _TILE_LOSS / columns)
+        cost *= rows * columns * (1.0 + TILE_LOSS / rows + TILE_LOSS / columns)
         better = cost < least
         np.copyto(least, cost, where=better)
         np.copyto(best, i, where=better)

@@ -57,6 +57,8 @@ def moe_work(
     paired = layout.paired(unit)
     reads = drawn(up, form, hidden, first, paired=paired) + drawn(down, form, width, hidden, paired=paired)
     rate = peak_rate(chip, form.rate)
+    waves = np.log2(up.waves(unit, first))
+    share = np.log2(size / max(unit.cache, 1e6)) / 4.0
     return Work(
         compute=(spent(up, unit, hidden, first) + spent(down, unit, width, hidden)) / rate,
         memory=missed / unit.bandwidth,
@@ -68,12 +70,12 @@ def moe_work(
         launch=1e3 / unit.clock,
         features={
             **_shape_features(load, hidden, width),
-            "waves": np.clip(np.log2(up.waves(unit, first)), -6.0, 8.0) / 3.0,
-            "many_waves": np.clip(np.log2(up.waves(unit, first)), 0.0, 8.0) / 3.0,
+            "waves": np.clip(waves, -6.0, 8.0) / 3.0,
+            "many_waves": np.clip(waves, 0.0, 8.0) / 3.0,
             "skew": np.minimum(skew, 2.0),
             "kept": 1.0 - again / size,
-            "size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -6.0, 6.0),
-            "over": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, 0.0, 6.0),
+            "size": np.clip(share, -6.0, 6.0),
+            "over": np.clip(share, 0.0, 6.0),
         },
     )
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ from numpy.typing import NDArray
 
 from suanli.errors import InputError
 from suanli.kinds import Chip
+from suanli.silicon._tables import table
 
 _DEFAULT_CLOCK = 1.5e9  # Hz, where a chip states none: only the split between cores and cache width rests on it
 _PICO = 0.8e-12  # J per 16-bit FLOP of a narrow 5 nm matrix unit with all its data paths, the least ever measured
@@ -49,22 +47,16 @@ class Unit:
     watts: float
 
 
-@cache
-def _families() -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(files("suanli.silicon").joinpath("data/units.json").read_text(encoding="utf-8"))
-    return raw
-
-
 def unit_of(chip: Chip) -> Unit:
     """Return ``chip`` as the laws see it; cores and cache are derived where the datasheet leaves them out.
 
     Raises InputError for a chip without any peak rate.
     """
-    table = _families()
-    entry = {**table["default"], **table["families"].get(chip.family, {})}
+    known = table("units")
+    entry = {**known["default"], **known["families"].get(chip.family, {})}
     clock = chip.clock_hz or _DEFAULT_CLOCK
     cores = _cores(chip, entry["core"], clock, counted=entry["counted"])
-    bandwidth = _bandwidth(chip, table["inline_ecc"])
+    bandwidth = _bandwidth(chip, known["inline_ecc"])
     drawn = entry["fill"] * cores * clock
     if math.isfinite(bandwidth):
         drawn = max(drawn, _CACHE_OVER_MEMORY * bandwidth)
@@ -82,7 +74,7 @@ def unit_of(chip: Chip) -> Unit:
         cache_rate=drawn,
         exp_rate=entry["exp"] * cores * clock,
         joule_per_flop=_PICO * entry["energy"] * math.sqrt(_NARROW / entry["core"]),
-        watts=_watts(chip, table["standing"]),
+        watts=_watts(chip, known["standing"]),
     )
 
 

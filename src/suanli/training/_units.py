@@ -16,9 +16,8 @@ from suanli.training._routing import received
 
 Array = NDArray[np.float64]
 
-_PLAIN_BYTES = (
-    33.0  # a score: 6 to widen, 8 to scale, 9 to mask, 8 to normalise, 6 to narrow, less the fused kernel's 4
-)
+# of a score: 6 to widen, 8 to scale, 9 to mask, 8 to normalise, 6 to narrow, less the fused kernel's 4
+_PLAIN_BYTES = 33.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
