@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from suanli.cli._command import option
+from suanli.cli.common import JsonPath
 from suanli.errors import InputError, nearest
 from suanli.quantities import parse
 
@@ -19,201 +21,114 @@ if TYPE_CHECKING:
 _LOAD, _WHAT, _RUN, _OUT = "Load", "What is served", "Simulation", "Output"
 
 
-def _option(*names: str, panel: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=panel, **more)
-
-
-ModelArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="[MODEL]", help="Model: a name of the catalogue or a config.json; none for --mix."),
-]
-ChipOption = Annotated[
-    str | None, typer.Option("--on", metavar="CHIP", help="Chip: a name of the catalogue or a chip file.")
-]
-CountOption = Annotated[int, typer.Option("--chips", help="Chips that a layout may use.", min=1, max=4096)]
-SloOption = Annotated[
-    str | None,
-    typer.Option(
-        "--slo",
-        metavar="ttft=1s,tpot=50ms",
-        help="Limits on the time to the first token and per token; latency=5s or p99=60ms where there are no tokens.",
-    ),
-]
-PercentileOption = Annotated[
-    float, typer.Option("--percentile", help="Percentile that the limits hold for (0.5: the mean).", min=0.5, max=0.999)
-]
-FrameworkOption = Annotated[
-    str,
-    typer.Option(
-        "--framework",
-        metavar="vllm@0.12.0",
-        help="vllm, sglang, trtllm or mindie, with @ and a version of it (default: the newest release known).",
-    ),
-]
-YearOption = Annotated[int, typer.Option("--year", help="Year of rents and prices.", min=2018, max=2035)]
-
-RateOption = Annotated[str | None, _option("--rate", panel=_LOAD, metavar="200/s", help="Requests/s to be served.")]
-UsersOption = Annotated[str | None, _option("--users", panel=_LOAD, metavar="10M", help="Daily active users.")]
-TraceOption = Annotated[
-    Path | None, _option("--trace", panel=_LOAD, help="Trace: Azure, BurstGPT, Mooncake, ShareGPT or plain CSV.")
-]
-RegionsOption = Annotated[
-    str | None,
-    _option("--regions", panel=_LOAD, metavar="CN=0.7,SG=0.3", help="Shares of the users by region, adding up to 1."),
-]
-MixOption = Annotated[
-    Path | None, _option("--mix", panel=_LOAD, help="YAML file of services that share one fleet over a day.")
-]
-InputOption = Annotated[
-    float | None, _option("--isl", panel=_LOAD, help="Mean prompt in tokens (items of a recommender's request).", min=1)
-]
-OutputOption = Annotated[
-    float | None, _option("--osl", panel=_LOAD, help="Mean answer in tokens (1 for an embedding model).", min=1)
-]
-HitOption = Annotated[
-    float, _option("--prefix-hit", panel=_LOAD, help="Share of prompt tokens already cached.", min=0, max=0.99)
-]
-
-PrecisionOption = Annotated[
-    str | None,
-    _option("--precision", panel=_WHAT, help="Weights: bf16, fp8, int8, fp4, int4_wo (default: as published)."),
-]
-KvOption = Annotated[
-    str | None,
-    _option("--kv", panel=_WHAT, help="KV cache: bf16, fp8, int8, fp4 (default: what goes with --precision)."),
-]
-DraftsOption = Annotated[
-    str | None,
-    _option(
-        "--speculate", panel=_WHAT, metavar="drafts=3,accept=0.7", help="Tokens guessed ahead and the chance of each."
-    ),
-]
-LoraOption = Annotated[
-    str | None,
-    _option(
-        "--lora",
-        panel=_WHAT,
-        metavar="count=1000,rank=16,slots=32,zipf=1",
-        help="Adapters of many tenants, their rank, how many lie on the chips at once, the exponent of popularity.",
-    ),
-]
-SkewOption = Annotated[
-    float | None,
-    _option(
-        "--skew", panel=_WHAT, help="Exponent of experts' popularity (0: balanced; default: as in traffic).", min=0
-    ),
-]
-CopiesOption = Annotated[
-    int, _option("--redundant", panel=_WHAT, help="Copies of the busiest experts a layer (EPLB).", min=0)
-]
-SizeOption = Annotated[
-    str | None, _option("--size", panel=_WHAT, metavar="1024x1024", help="Pixels of a picture or clip, width x height.")
-]
-FramesOption = Annotated[int, _option("--frames", panel=_WHAT, help="Frames of a clip.", min=1)]
-StepsOption = Annotated[
-    int | None, _option("--steps", panel=_WHAT, help="Denoising steps (default: the model's).", min=1)
-]
-PoolsOption = Annotated[
-    str, _option("--pools", panel=_WHAT, help="Prefill and decode: any, one (together) or two (apart).")
-]
-
-SimulateOption = Annotated[
-    bool, _option("--simulate", panel=_RUN, help="Also simulate the best layout request by request.")
-]
-RequestsOption = Annotated[
-    int | None, _option("--requests", panel=_RUN, help="Requests to simulate (default: enough for the load).", min=1)
-]
-ArrivalsOption = Annotated[
-    str, _option("--arrivals", panel=_RUN, help="poisson, gamma, mmpp, diurnal, uniform or burst.")
-]
-RoutingOption = Annotated[
-    str, _option("--routing", panel=_RUN, help="Over replicas: round_robin, least_loaded or cache_aware.")
-]
-PrefixOption = Annotated[
-    str | None,
-    _option(
-        "--prefix", panel=_RUN, metavar="tokens=512,groups=100", help="Leading tokens that prompts of a group share."
-    ),
-]
-ScaleOption = Annotated[
-    str | None,
-    _option(
-        "--autoscale",
-        panel=_RUN,
-        metavar="high=20,low=4,start=2min",
-        help="Start a replica above so many requests each, stop one below (also: period, minimum).",
-    ),
-]
-FailOption = Annotated[
-    list[str] | None,
-    _option("--fail", panel=_RUN, metavar="replica=0,at=60s,for=30s", help="Lose a replica for a while (repeatable)."),
-]
-LockstepOption = Annotated[
-    bool,
-    _option("--lockstep", panel=_RUN, help="Attention ranks that share experts wait for the busiest in each step."),
-]
-SeedOption = Annotated[int, _option("--seed", panel=_RUN, help="Seed of the simulation.")]
-StartOption = Annotated[
-    str, _option("--start", panel=_RUN, metavar="5min", help="Time until a copy of a mix takes its first request.")
-]
-
-PngOption = Annotated[
-    Path | None, _option("--png", panel=_OUT, help="Write the throughput against interactivity picture.")
-]
-ReportOption = Annotated[
-    Path | None, _option("--report", panel=_OUT, help="Write a page with all pictures (simulates at several rates).")
-]
-TopOption = Annotated[int, _option("--top", panel=_OUT, help="Layouts to list.", min=1)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the command line asks for, one field an option."""
 
-    model: str | None
-    on: str | None
-    chips: int
-    slo: str | None
-    percentile: float
-    framework: str
-    year: int
-    rate: str | None
-    users: str | None
-    regions: str | None
-    trace: Path | None
-    mix: Path | None
-    isl: float | None
-    osl: float | None
-    prefix_hit: float
-    precision: str | None
-    kv: str | None
-    speculate: str | None
-    lora: str | None
-    skew: float | None
-    redundant: int
-    size: str | None
-    frames: int
-    steps: int | None
-    pools: str
-    simulate: bool
-    requests: int | None
-    arrivals: str
-    routing: str
-    prefix: str | None
-    autoscale: str | None
-    fail: list[str] | None
-    lockstep: bool
-    seed: int
-    start: str
-    png: Path | None
-    report: Path | None
-    top: int
-    json_path: str | None
-
-
-def asked_of(values: Mapping[str, Any]) -> Asked:
-    """Return the options among ``values``, a command's own variables by name."""
-    return Asked(**{f.name: values[f.name] for f in fields(Asked)})
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Model: a name of the catalogue or a config.json; none for --mix.", metavar="[MODEL]"),
+    ] = None
+    on: Annotated[str | None, option("Chip: a name of the catalogue or a chip file.", metavar="CHIP")] = None
+    chips: Annotated[int, option("Chips that a layout may use.", min=1, max=4096)] = 8
+    slo: Annotated[
+        str | None,
+        option(
+            "Limits on the time to the first token and per token; latency=5s or p99=60ms where there are no tokens.",
+            metavar="ttft=1s,tpot=50ms",
+        ),
+    ] = None
+    percentile: Annotated[float, option("Percentile that the limits hold for (0.5: the mean).", min=0.5, max=0.999)] = (
+        0.5
+    )
+    framework: Annotated[
+        str,
+        option(
+            "vllm, sglang, trtllm or mindie, with @ and a version of it (default: the newest release known).",
+            metavar="vllm@0.12.0",
+        ),
+    ] = "vllm"
+    year: Annotated[int, option("Year of rents and prices.", min=2018, max=2035)] = 2025
+    rate: Annotated[str | None, option("Requests/s to be served.", panel=_LOAD, metavar="200/s")] = None
+    users: Annotated[str | None, option("Daily active users.", panel=_LOAD, metavar="10M")] = None
+    regions: Annotated[
+        str | None, option("Shares of the users by region, adding up to 1.", panel=_LOAD, metavar="CN=0.7,SG=0.3")
+    ] = None
+    trace: Annotated[Path | None, option("Trace: Azure, BurstGPT, Mooncake, ShareGPT or plain CSV.", panel=_LOAD)] = (
+        None
+    )
+    mix: Annotated[Path | None, option("YAML file of services that share one fleet over a day.", panel=_LOAD)] = None
+    isl: Annotated[
+        float | None, option("Mean prompt in tokens (items of a recommender's request).", panel=_LOAD, min=1)
+    ] = None
+    osl: Annotated[float | None, option("Mean answer in tokens (1 for an embedding model).", panel=_LOAD, min=1)] = None
+    prefix_hit: Annotated[float, option("Share of prompt tokens already cached.", panel=_LOAD, min=0, max=0.99)] = 0.0
+    precision: Annotated[
+        str | None, option("Weights: bf16, fp8, int8, fp4, int4_wo (default: as published).", panel=_WHAT)
+    ] = None
+    kv: Annotated[
+        str | None, option("KV cache: bf16, fp8, int8, fp4 (default: what goes with --precision).", panel=_WHAT)
+    ] = None
+    speculate: Annotated[
+        str | None, option("Tokens guessed ahead and the chance of each.", panel=_WHAT, metavar="drafts=3,accept=0.7")
+    ] = None
+    lora: Annotated[
+        str | None,
+        option(
+            "Adapters of many tenants, their rank, how many lie on the chips at once, the exponent of popularity.",
+            panel=_WHAT,
+            metavar="count=1000,rank=16,slots=32,zipf=1",
+        ),
+    ] = None
+    skew: Annotated[
+        float | None,
+        option("Exponent of experts' popularity (0: balanced; default: as in traffic).", panel=_WHAT, min=0),
+    ] = None
+    redundant: Annotated[int, option("Copies of the busiest experts a layer (EPLB).", panel=_WHAT, min=0)] = 0
+    size: Annotated[
+        str | None, option("Pixels of a picture or clip, width x height.", panel=_WHAT, metavar="1024x1024")
+    ] = None
+    frames: Annotated[int, option("Frames of a clip.", panel=_WHAT, min=1)] = 1
+    steps: Annotated[int | None, option("Denoising steps (default: the model's).", panel=_WHAT, min=1)] = None
+    pools: Annotated[str, option("Prefill and decode: any, one (together) or two (apart).", panel=_WHAT)] = "any"
+    simulate: Annotated[bool, option("Also simulate the best layout request by request.", "--simulate", panel=_RUN)] = (
+        False
+    )
+    requests: Annotated[
+        int | None, option("Requests to simulate (default: enough for the load).", panel=_RUN, min=1)
+    ] = None
+    arrivals: Annotated[str, option("poisson, gamma, mmpp, diurnal, uniform or burst.", panel=_RUN)] = "poisson"
+    routing: Annotated[str, option("Over replicas: round_robin, least_loaded or cache_aware.", panel=_RUN)] = (
+        "least_loaded"
+    )
+    prefix: Annotated[
+        str | None, option("Leading tokens that prompts of a group share.", panel=_RUN, metavar="tokens=512,groups=100")
+    ] = None
+    autoscale: Annotated[
+        str | None,
+        option(
+            "Start a replica above so many requests each, stop one below (also: period, minimum).",
+            panel=_RUN,
+            metavar="high=20,low=4,start=2min",
+        ),
+    ] = None
+    fail: Annotated[
+        list[str] | None,
+        option("Lose a replica for a while (repeatable).", panel=_RUN, metavar="replica=0,at=60s,for=30s"),
+    ] = None
+    lockstep: Annotated[
+        bool, option("Attention ranks that share experts wait for the busiest in each step.", "--lockstep", panel=_RUN)
+    ] = False
+    seed: Annotated[int, option("Seed of the simulation.", panel=_RUN)] = 0
+    start: Annotated[str, option("Time until a copy of a mix takes its first request.", panel=_RUN, metavar="5min")] = (
+        "5min"
+    )
+    png: Annotated[Path | None, option("Write the throughput against interactivity picture.", panel=_OUT)] = None
+    report: Annotated[
+        Path | None, option("Write a page with all pictures (simulates at several rates).", panel=_OUT)
+    ] = None
+    top: Annotated[int, option("Layouts to list.", panel=_OUT, min=1)] = 8
+    json_path: JsonPath = None
 
 
 def pairs(option: str, text: str, units: Mapping[str, str], *, needed: tuple[str, ...] = ()) -> dict[str, float]:

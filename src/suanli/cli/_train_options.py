@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suanli.cli._options import option
+from suanli.cli._command import option
 from suanli.cli.common import JsonPath
 from suanli.errors import InputError
 from suanli.quantities import parse

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from suanli.cli import _serve_options as o
-from suanli.cli.common import JsonPath, console, emit_json
+from suanli.cli._command import command
+from suanli.cli.common import console, emit_json
 from suanli.errors import InfeasibleError, InputError
 
 if TYPE_CHECKING:
@@ -19,52 +20,11 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add ``serve`` to the application."""
-    app.command("serve")(serve)
+    app.command("serve")(command(o.Asked, serve))
 
 
-def serve(
-    model: o.ModelArgument = None,
-    on: o.ChipOption = None,
-    chips: o.CountOption = 8,
-    slo: o.SloOption = None,
-    percentile: o.PercentileOption = 0.5,
-    framework: o.FrameworkOption = "vllm",
-    year: o.YearOption = 2025,
-    rate: o.RateOption = None,
-    users: o.UsersOption = None,
-    regions: o.RegionsOption = None,
-    trace: o.TraceOption = None,
-    mix: o.MixOption = None,
-    isl: o.InputOption = None,
-    osl: o.OutputOption = None,
-    prefix_hit: o.HitOption = 0.0,
-    precision: o.PrecisionOption = None,
-    kv: o.KvOption = None,
-    speculate: o.DraftsOption = None,
-    lora: o.LoraOption = None,
-    skew: o.SkewOption = None,
-    redundant: o.CopiesOption = 0,
-    size: o.SizeOption = None,
-    frames: o.FramesOption = 1,
-    steps: o.StepsOption = None,
-    pools: o.PoolsOption = "any",
-    simulate: o.SimulateOption = False,
-    requests: o.RequestsOption = None,
-    arrivals: o.ArrivalsOption = "poisson",
-    routing: o.RoutingOption = "least_loaded",
-    prefix: o.PrefixOption = None,
-    autoscale: o.ScaleOption = None,
-    fail: o.FailOption = None,
-    lockstep: o.LockstepOption = False,
-    seed: o.SeedOption = 0,
-    start: o.StartOption = "5min",
-    png: o.PngOption = None,
-    report: o.ReportOption = None,
-    top: o.TopOption = 8,
-    json_path: JsonPath = None,
-) -> None:
+def serve(asked: o.Asked) -> None:
     """Find what chips can serve of a model within latency limits, and at what cost."""
-    asked = o.asked_of(locals())
     if asked.mix is not None:
         from suanli.cli._serve_mix import serve_mix
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from suanli.cli._options import command
+from suanli.cli._command import command
 from suanli.cli._train_options import Asked, pins_of, rate_of, setting_asked, stated_by
 from suanli.cli.common import console, emit_json
 from suanli.errors import InputError
