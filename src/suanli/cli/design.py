@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from suanli.cli._command import command, option
 from suanli.cli._design_show import (
     draw_one,
     draw_search,
@@ -29,129 +31,122 @@ from suanli.quantities import parse
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from suanli.design import Beside, Design, Job, Limits, Search
+    from suanli.design import Beside, Design, Job, Limits, Place, Search, Space
 
-ForOption = Annotated[
-    str,
-    typer.Option("--for", metavar="JOBS", help="Models with use and weight: 'llama-3.1-70b:decode=2,dlrm-dcnv2'. Uses: "
-                 "decode, prefill, train; recommend for recommenders, diffuse for pictures and video."),
-]  # fmt: skip
-SpecOption = Annotated[
-    str | None, typer.Option("--spec", metavar="NAME|FILE", help="Evaluate this design instead of searching.")
-]
-NodeOption = Annotated[str, typer.Option("--node", help="Process node: N7, N6, N5, N4, N3 or SN2 (SMIC N+2).")]
-RulesOption = Annotated[str, typer.Option("--rules", help="'bis': published export rules of the date; 'none'.")]
-DateOption = Annotated[str, typer.Option("--date", metavar="DAY", help="Day on which the rules are asked.")]
-ToOption = Annotated[str, typer.Option("--to", metavar="CC", help="Where the chips go.")]
-OwnerOption = Annotated[str, typer.Option("--owner", metavar="CC", help="Headquarters of the buyer.")]
-MakerOption = Annotated[str, typer.Option("--maker", metavar="CC", help="Country of the fabricator.")]
-FactOption = Annotated[
-    list[str] | None,
-    typer.Option("--fact", metavar="KEY=VALUE", help="A fact you can show, attestations among them; none is assumed."),
-]
-GroupsOption = Annotated[
-    str, typer.Option("--allow", help="Groups of rulings that may stay: 'free' or 'free,conditional'.")
-]
-AreaOption = Annotated[str, typer.Option("--max-area", help="Largest die, as '800mm2'.")]
-PowerOption = Annotated[str | None, typer.Option("--max-power", help="Largest package power, as '500W'.")]
-PriceOption = Annotated[str | None, typer.Option("--max-price", help="Largest price of a chip, as 'USD 8000'.")]
-BudgetOption = Annotated[str | None, typer.Option("--budget", help="Most for NRE and the whole volume, as 'USD 2 bn'.")]
-VolumeOption = Annotated[float, typer.Option("--volume", help="Chips over which NRE is spread.", min=1.0)]
-MemoryOption = Annotated[
-    str, typer.Option("--memories", help="Memories to try: hbm2e, hbm3, hbm3e, lpddr5x, gddr6, gddr7, none.")
-]
-DiesOption = Annotated[str, typer.Option("--dies", help="Logic dies of a package to try, as '1' or '1,2'.")]
-ObjectiveOption = Annotated[
-    str, typer.Option("--objective", help="What the front is sorted by: per_usd, per_watt or per_mm2.")
-]
-CandidatesOption = Annotated[int, typer.Option("--candidates", help="Designs drawn and screened.", min=100)]
-FullOption = Annotated[int, typer.Option("--full", help="Most designs judged in full (one in a hundred is).", min=1)]
-PricesOption = Annotated[
-    str | None,
-    typer.Option("--rule-dates", metavar="DAYS", help="What the rules cost: the best design at each of these days "
-                 "against the best without rules."),
-]  # fmt: skip
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for, one field an option."""
+
+    jobs: Annotated[
+        str,
+        option(
+            "Models with use and weight: 'llama-3.1-70b:decode=2,dlrm-dcnv2'. Uses: decode, prefill, train; recommend for "
+            "recommenders, diffuse for pictures and video.",
+            "--for",
+            metavar="JOBS",
+        ),
+    ] = "llama-3.1-70b:decode,dlrm-dcnv2:recommend"
+    spec: Annotated[str | None, option("Evaluate this design instead of searching.", metavar="NAME|FILE")] = None
+    node: Annotated[str, option("Process node: N7, N6, N5, N4, N3 or SN2 (SMIC N+2).")] = "N5"
+    rules: Annotated[str, option("'bis': published export rules of the date; 'none'.")] = "bis"
+    date: Annotated[str, option("Day on which the rules are asked.", metavar="DAY")] = "2024-06-25"
+    to: Annotated[str, option("Where the chips go.", metavar="CC")] = "CN"
+    owner: Annotated[str, option("Headquarters of the buyer.", metavar="CC")] = "CN"
+    maker: Annotated[str, option("Country of the fabricator.", metavar="CC")] = "TW"
+    fact: Annotated[
+        list[str] | None, option("A fact you can show, attestations among them; none is assumed.", metavar="KEY=VALUE")
+    ] = None
+    allow: Annotated[str, option("Groups of rulings that may stay: 'free' or 'free,conditional'.")] = "free"
+    max_area: Annotated[str, option("Largest die, as '800mm2'.")] = "858mm2"
+    max_power: Annotated[str | None, option("Largest package power, as '500W'.")] = None
+    max_price: Annotated[str | None, option("Largest price of a chip, as 'USD 8000'.")] = None
+    budget: Annotated[str | None, option("Most for NRE and the whole volume, as 'USD 2 bn'.")] = None
+    volume: Annotated[float, option("Chips over which NRE is spread.", min=1.0)] = 100000.0
+    memories: Annotated[str, option("Memories to try: hbm2e, hbm3, hbm3e, lpddr5x, gddr6, gddr7, none.")] = (
+        "hbm2e,hbm3,hbm3e,lpddr5x,gddr6"
+    )
+    dies: Annotated[str, option("Logic dies of a package to try, as '1' or '1,2'.")] = "1"
+    objective: Annotated[str, option("What the front is sorted by: per_usd, per_watt or per_mm2.")] = "per_usd"
+    candidates: Annotated[int, option("Designs drawn and screened.", min=100)] = 500000
+    full: Annotated[int, option("Most designs judged in full (one in a hundred is).", min=1)] = 6000
+    refine: Annotated[bool, option("Refine the best designs.", "--refine/--no-refine")] = True
+    field: Annotated[bool, option("Set the best beside chips that exist.", "--field/--no-field")] = True
+    rule_dates: Annotated[
+        str | None,
+        option(
+            "What the rules cost: the best design at each of these days against the best without rules.", metavar="DAYS"
+        ),
+    ] = None
+    seed: Annotated[int, option("Of the drawing.")] = 1
+    png: Annotated[Path | None, option("Write pictures into FOLDER.", metavar="FOLDER")] = None
+    parquet: Annotated[Path | None, option("Write every design judged in full.", metavar="PATH")] = None
+    json_path: JsonPath = None
 
 
 def register(app: typer.Typer) -> None:
     """Add ``design`` to the application."""
-    app.command("design")(design)
+    app.command("design")(command(Asked, design))
 
 
-def design(
-    jobs: ForOption = "llama-3.1-70b:decode,dlrm-dcnv2:recommend",
-    spec: SpecOption = None,
-    node: NodeOption = "N5",
-    rules: RulesOption = "bis",
-    date: DateOption = "2024-06-25",
-    to: ToOption = "CN",
-    owner: OwnerOption = "CN",
-    maker: MakerOption = "TW",
-    fact: FactOption = None,
-    allow: GroupsOption = "free",
-    max_area: AreaOption = "858mm2",
-    max_power: PowerOption = None,
-    max_price: PriceOption = None,
-    budget: BudgetOption = None,
-    volume: VolumeOption = 100_000.0,
-    memories: MemoryOption = "hbm2e,hbm3,hbm3e,lpddr5x,gddr6",
-    dies: DiesOption = "1",
-    objective: ObjectiveOption = "per_usd",
-    candidates: CandidatesOption = 500_000,
-    full: FullOption = 6000,
-    refine: Annotated[bool, typer.Option("--refine/--no-refine", help="Refine the best designs.")] = True,
-    field: Annotated[bool, typer.Option("--field/--no-field", help="Set the best beside chips that exist.")] = True,
-    rule_dates: PricesOption = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the drawing.")] = 1,
-    png: Annotated[Path | None, typer.Option("--png", metavar="FOLDER", help="Write pictures into FOLDER.")] = None,
-    parquet: Annotated[
-        Path | None, typer.Option("--parquet", metavar="PATH", help="Write every design judged in full.")
-    ] = None,
-    json_path: JsonPath = None,
-) -> None:
+def design(asked: Asked) -> None:
     """Find the chips worth building for workloads inside a rule: Pareto front, rulings, cost, what binds."""
-    from suanli.design import Limits, Space
+    out = console(asked.json_path)
+    jobs = _jobs(asked.jobs)
+    limits = _limits(asked)
+    judged = _searched if asked.spec is None else _evaluated
+    emit_json(asked.json_path, judged(out, asked, jobs, limits))
 
-    out = console(json_path)
-    asked = _jobs(jobs)
-    place = _place(rules, date, to, owner, maker, fact)
-    limits = Limits(
-        area=_quantity(max_area, "m2"),
-        power=_quantity(max_power, "W"),
-        price=_quantity(max_price, "USD"),
-        budget=_quantity(budget, "USD"),
-        volume=volume,
+
+def _limits(asked: Asked) -> Limits:
+    """Return the limits of area, power, money and rules that a design must keep."""
+    from suanli.design import Limits
+
+    place = _place(asked)
+    return Limits(
+        area=_quantity(asked.max_area, "m2"),
+        power=_quantity(asked.max_power, "W"),
+        price=_quantity(asked.max_price, "USD"),
+        budget=_quantity(asked.budget, "USD"),
+        volume=asked.volume,
         place=place,
-        groups=_groups(allow),
+        groups=_groups(asked.allow),
     )
-    if spec is not None:
-        data = _evaluated(out, spec, asked, limits, field=field, png=png)
-        emit_json(json_path, data)
-        return
-    space = Space(
-        node=node,
-        memories=tuple(m.strip() for m in memories.split(",") if m.strip()),
-        dies=_whole(dies),
-        maker_country=maker,
-        designer_country=dict(place.facts).get("designer_hq", "US") if place else "US",
+
+
+def _space(asked: Asked, limits: Limits) -> Space:
+    """Return what a search may vary."""
+    from suanli.design import Space
+
+    stated = {} if limits.place is None else dict(limits.place.facts)
+    return Space(
+        node=asked.node,
+        memories=tuple(m.strip() for m in asked.memories.split(",") if m.strip()),
+        dies=_whole(asked.dies),
+        maker_country=asked.maker,
+        designer_country=stated.get("designer_hq", "US"),
     )
-    found = _searched(
-        asked, space, limits, candidates=candidates, objective=objective, full=full, refine=refine, seed=seed
-    )
+
+
+def _searched(out: Console, asked: Asked, jobs: Sequence[Job], limits: Limits) -> dict[str, Any]:
+    """Search; print and return the front, its doubts, its place in the field and what the rules cost."""
+    space = _space(asked, limits)
+    found = _search(asked, jobs, space, limits)
+    best = found.front[0]
     data = show_search(out, found, limits)
-    data |= show_doubts(out, found.front[0], asked, limits, objective)
-    if field:
-        rows = _beside(asked, [found.front[0].design], volume)
+    data |= show_doubts(out, best, jobs, limits, asked.objective)
+    rows = _beside(jobs, [best.design], asked.volume) if asked.field else ()
+    if rows:
         show_field(out, rows)
         data["field"] = [field_data(r) for r in rows]
-    if rule_dates:
-        data["cost_of_rules"] = _rule_costs(out, asked, rule_dates, limits, space, candidates, objective, seed)
-    if png is not None:
-        draw_search(png, found, limits, _beside(asked, [found.front[0].design], volume) if field else ())
-        out.print(f"pictures in {png}")
-    if parquet is not None:
-        write_parquet(parquet, found)
-    emit_json(json_path, data)
+    if asked.rule_dates:
+        data["cost_of_rules"] = _rule_costs(out, asked, jobs, limits, space)
+    if asked.png is not None:
+        draw_search(asked.png, found, limits, rows)
+        out.print(f"pictures in {asked.png}")
+    if asked.parquet is not None:
+        write_parquet(asked.parquet, found)
+    return data
 
 
 def _jobs(text: str) -> tuple[Job, ...]:
@@ -195,21 +190,23 @@ def _groups(text: str) -> tuple[str, ...]:
     return names
 
 
-def _place(rules: str, date: str, to: str, owner: str, maker: str, facts: Sequence[str] | None) -> Any:
+def _place(asked: Asked) -> Place | None:
+    """Return where and to whom a design goes and on which day, None where no rules are asked."""
     from suanli.controls import parse_facts
     from suanli.design import Place
 
-    if rules not in {"bis", "none"}:
-        raise InputError(f"--rules: '{rules}'; allowed: bis, none")
-    if rules == "none":
+    if asked.rules not in {"bis", "none"}:
+        raise InputError(f"--rules: '{asked.rules}'; allowed: bis, none")
+    if asked.rules == "none":
         return None
-    for pair in facts or ():
+    facts = asked.fact or ()
+    for pair in facts:
         parse_facts(pair)  # refuses unknown keys and values
-    stated = tuple((k, v) for k, _, v in (pair.partition("=") for pair in facts or ()))
-    return Place(to=to, owner=owner, maker=maker, date=date, facts=stated)
+    stated = tuple((k, v) for k, _, v in (pair.partition("=") for pair in facts))
+    return Place(to=asked.to, owner=asked.owner, maker=asked.maker, date=asked.date, facts=stated)
 
 
-def _searched(jobs: Sequence[Job], space: Any, limits: Limits, **options: Any) -> Search:
+def _search(asked: Asked, jobs: Sequence[Job], space: Space, limits: Limits) -> Search:
     """Return the search with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import Progress
@@ -224,7 +221,17 @@ def _searched(jobs: Sequence[Job], space: Any, limits: Limits, **options: Any) -
                 known[step] = bars.add_task(step, total=total)
             bars.update(known[step], completed=done, total=total)
 
-        return search(jobs, space=space, limits=limits, progress=tell, **options)
+        return search(
+            jobs,
+            space=space,
+            limits=limits,
+            candidates=asked.candidates,
+            objective=asked.objective,
+            full=asked.full,
+            refine=asked.refine,
+            seed=asked.seed,
+            progress=tell,
+        )
 
 
 def _beside(jobs: Sequence[Job], designs: Sequence[Design], volume: float) -> tuple[Beside, ...]:
@@ -233,19 +240,21 @@ def _beside(jobs: Sequence[Job], designs: Sequence[Design], volume: float) -> tu
     return against_field(jobs, designs=designs, volume=volume)
 
 
-def _rule_costs(
-    out: Console, jobs: Sequence[Job], days: str, limits: Limits, space: Any, candidates: int, objective: str, seed: int
-) -> list[dict[str, Any]]:
-    """Print and return the best design at each day against the best without rules."""
-    from dataclasses import replace
-
+def _rule_costs(out: Console, asked: Asked, jobs: Sequence[Job], limits: Limits, space: Space) -> list[dict[str, Any]]:
+    """Print and return the best design at each day of --rule-dates against the best without rules."""
     from suanli.design import cost_of_rules
 
     if limits.place is None:
         raise InputError("--rule-dates needs --rules bis")
-    places = [None, *(replace(limits.place, date=d.strip()) for d in days.split(",") if d.strip())]
+    objective, days = asked.objective, (asked.rule_dates or "").split(",")
     found = cost_of_rules(
-        jobs, places, limits=limits, space=space, candidates=max(100, candidates // 5), objective=objective, seed=seed
+        jobs,
+        [None, *(replace(limits.place, date=d.strip()) for d in days if d.strip())],
+        limits=limits,
+        space=space,
+        candidates=max(100, asked.candidates // 5),
+        objective=objective,
+        seed=asked.seed,
     )
     free = found["without rules"][0]
     rows, data = [], []
@@ -265,13 +274,12 @@ def _rule_costs(
     return data
 
 
-def _evaluated(
-    out: Console, name: str, jobs: Sequence[Job], limits: Limits, *, field: bool, png: Path | None
-) -> dict[str, Any]:
+def _evaluated(out: Console, asked: Asked, jobs: Sequence[Job], limits: Limits) -> dict[str, Any]:
     """Print and return one design: blocks, money, schedule, flags, rulings, and its place in the field."""
     from suanli.design import build_terms, design_file, evaluate, rulings
 
-    found = design_file(name)
+    assert asked.spec is not None
+    found = design_file(asked.spec)
     whole = evaluate(found.spec, volume=limits.volume)
     terms = build_terms(whole, facts=found.build)
     ruled = {} if limits.place is None else rulings(whole.chip, limits.place)
@@ -283,8 +291,22 @@ def _evaluated(
         out.print(f"cannot be built: {flag.text}")
     for act, r in ruled.items():
         out.print(f"{act}: {r.outcome} ({r.group}), {r.eccn}, presumption {r.presumption}")
-    data: dict[str, Any] = {
-        "design": found.spec.name, "area_m2": interval(whole.area), "power_w": interval(whole.power),
+    data = _design_data(found.spec.name, whole, terms, ruled)
+    data["power_at_work"] = show_work(out, whole, jobs)
+    rows = _beside(jobs, [whole], limits.volume) if asked.field else ()
+    if rows:
+        show_field(out, rows)
+        data["field"] = [field_data(r) for r in rows]
+    if asked.png is not None:
+        draw_one(asked.png, whole, rows)
+        out.print(f"pictures in {asked.png}")
+    return data
+
+
+def _design_data(name: str, whole: Design, terms: Any, ruled: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one design for JSON: area, power and money with their parts, what cannot be built, rulings by act."""
+    return {
+        "design": name, "area_m2": interval(whole.area), "power_w": interval(whole.power),
         "cost_usd": interval(whole.cost), "price_usd": interval(whole.price), "nre_usd": interval(whole.nre),
         "area_by_block_m2": {k: float(v.reshape(-1)[0]) for k, v in whole.area.breakdown.items()},
         "power_by_block_w": {k: float(v.reshape(-1)[0]) for k, v in whole.power.breakdown.items()},
@@ -293,12 +315,3 @@ def _evaluated(
         "flags": [f.text for f in whole.flags], "volume_month": list(terms.volume_month),
         "rulings": {act: {"outcome": r.outcome, "group": r.group, "eccn": r.eccn} for act, r in ruled.items()},
     }  # fmt: skip
-    data["power_at_work"] = show_work(out, whole, jobs)
-    rows = _beside(jobs, [whole], limits.volume) if field else ()
-    if rows:
-        show_field(out, rows)
-        data["field"] = [field_data(r) for r in rows]
-    if png is not None:
-        draw_one(png, whole, rows)
-        out.print(f"pictures in {png}")
-    return data
