@@ -108,7 +108,7 @@ def test_expectations_between_generations() -> None:
         float(collective_time(network_of(chip(c), 8), "all_reduce", big, 8)) for c in ("h100-sxm", "b200-sxm", "gb200")
     )
     assert h100 / b200 == pytest.approx(2.0, rel=0.1)  # NVLink 5 doubles NVLink 4
-    assert gb200 == pytest.approx(b200)
+    assert gb200 == pytest.approx(b200, rel=1e-3)  # the same links at another clock
     across = float(collective_time(network_of(chip("b200-sxm"), 72), "all_reduce", big, 72))
     rack = float(collective_time(network_of(chip("gb200"), 72), "all_reduce", big, 72))
     assert rack < across / 1.2  # the rack's links beat cards
@@ -174,11 +174,14 @@ def test_kernels_of_frameworks_are_faster_when_small() -> None:
 
 
 def test_families_without_measurements_take_those_of_their_kin() -> None:
-    assert law_of("nvlink5") == law_of("nvlink4")
-    assert law_of("nvlink2") == law_of("nvlink3")
+    # what no host was seen to launch takes the mean of the hosts that were
+    mean = law_of("nvlink5").eager_floor
+    assert law_of("nvlink5") == replace(law_of("nvlink4"), eager_floor=mean)
+    assert law_of("nvlink2") == replace(law_of("nvlink3"), eager_floor=mean)
     assert law_of("pcie3") == law_of("pcie5")
     assert law_of("pcie5@another-host") == law_of("pcie5")
-    assert law_of("nvlink5#trtllm") == law_of("nvlink4#trtllm")
+    assert law_of("pcie4@l40s@a version of its own") == law_of("pcie4@l40s")
+    assert law_of("nvlink5#trtllm") == replace(law_of("nvlink4#trtllm"), eager_floor=mean)
     assert law_of("nvlink4#another") == law_of("nvlink4")
     assert law_of("hccs").rate > law_of("nvlink3").rate
     with pytest.raises(InputError, match="no parameters for links of family 'smoke'"):

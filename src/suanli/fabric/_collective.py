@@ -39,7 +39,7 @@ def collective_time(
     if n_chips == 1:
         return np.zeros_like(message)
     used = used_tiers(network, n_chips)
-    laws = [law_of(tier.family or tier.kind, parameters) for tier, _, _ in used]
+    laws = [law_of(tier.family or tier.kind, parameters, clock_hz=tier.clock_hz) for tier, _, _ in used]
     if kind == "p2p":
         tier, _, _ = used[-1]
         time = np.add(*tier_time(tier, laws[-1], kind, message, 2))

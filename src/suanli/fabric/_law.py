@@ -43,9 +43,14 @@ def usable(tier: Tier, n: float, law: Law) -> float:
     rate = tier.bandwidth / tier.oversubscription
     if tier.links:
         rate *= min(1.0, (n - 1.0) / tier.links)
-    elif not tier.switched and not tier.dimensions:
+    elif hosted(tier):
         rate *= (n / 2.0) ** -law.crowding
     return rate
+
+
+def hosted(tier: Tier) -> bool:
+    """Return whether the chips of ``tier`` meet over the bridges of their host."""
+    return not tier.switched and not tier.links and not tier.dimensions
 
 
 def detour(tier: Tier, kind: str, n: float) -> float:
@@ -68,13 +73,19 @@ def tier_time(
     if kind == "p2p":
         sent = wire / (law.pair_rate * rate)
         return np.hypot(law.pair_base, sent) - sent, sent  # the start overlaps with the first chunks on the wire
-    hop = max(law.step, tier.latency_s)
-    first = law.base + hop * steps(kind, n)
+    copied = wire + law.own / n * message
     if kind == "all_to_all":
         first = law.exchange_base + law.exchange_step * (n - 1.0 if peers is None else peers)
-    bulk_rate = law.rate * (1.0 - law.loss / n) * rate * (1.0 if kind == "all_reduce" else law.one_way)
-    low_rate = min(law.low_rate * tier.bandwidth * share, bulk_rate)
-    best = _faster((first, wire / low_rate), (first + law.fill / tier.bandwidth, wire / bulk_rate))
+        later = first + law.exchange_fill / tier.bandwidth
+        return _faster((first, wire / (law.exchange_low * rate)), (later, copied / (law.exchange_rate * rate)))
+    hop = max(law.step, tier.latency_s)
+    first = law.base + hop * steps(kind, n)
+    best = _faster(
+        (first, wire / (law.low_rate * rate)), (first + law.fill / tier.bandwidth, copied / (law.rate * rate))
+    )
+    if law.line_rate > 0.0:
+        line = law.base + law.line_base + max(law.line_step, tier.latency_s) * steps(kind, n)
+        best = _faster(best, (line, copied / (law.line_rate * rate)))
     if kind == "all_reduce" and tier.in_network_reduction and n > 2:
         through = (1.0 + 1.0 / n) / (law.reduce_rate * rate) * message
         best = _faster(best, (law.base + 2.0 * hop + law.reduce_fill / tier.bandwidth, through))
@@ -89,8 +100,12 @@ def _faster(one: tuple[Array | float, Array], other: tuple[Array | float, Array]
 def kernel_time(tier: Tier, law: Law, message: Array, n: float) -> Array:
     """Return seconds of an all-reduce in a serving framework's own kernel: one shot or two, the faster.
 
-    Messages beyond the kernels' limit fall back to the library.
+    Messages beyond the kernels' limit fall back to the library, and so do more than two cards on a host's bridges:
+    the kernels read each other's memory, which bridges do not carry well (vLLM, custom_all_reduce.py: "not supported on
+    more than two PCIe-only GPUs").
     """
+    if n > 2 and hosted(tier):
+        return np.add(*tier_time(tier, law, "all_reduce", message, n))
     rate = usable(tier, n, law)
     once = law.once_base + (n - 1.0) * message / (law.once_rate * rate)
     twice = law.twice_base + 2.0 * (n - 1.0) / n * message / (law.twice_rate * rate)

@@ -82,6 +82,7 @@ def scale_up_tier(chip: Chip, size: int) -> Tier:
         family=family,
         links=mesh,
         dimensions=_dimensions(chip) if kind == "torus" else 0,
+        clock_hz=chip.clock_hz or 0.0,
     )
 
 

@@ -51,7 +51,8 @@ class Tier:
     start-up time; ``kind`` is "nvlink", "hccs", "xgmi", "pcie", "torus", "ethernet", "infiniband"...;
     ``oversubscription`` 1 means full bisection; ``in_network_reduction`` says that switches add. ``family`` names the
     measured parameters ("nvlink4"; "": those of ``kind``). ``links`` counts direct links to peers in a full mesh
-    without a switch: a group of n chips uses n - 1 of them. ``dimensions`` is that of a torus.
+    without a switch: a group of n chips uses n - 1 of them. ``dimensions`` is that of a torus. ``clock_hz`` is that of
+    the chips joined, on whose cores a collective starts; 0: unknown.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Tier:
     family: str = ""
     links: int = 0
     dimensions: int = 0
+    clock_hz: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ COLLECTIVES: Mapping[str, str] = {
 EXCHANGES: Mapping[str, str] = {"moe_dispatch": "dispatch", "moe_combine": "combine"}
 FOLDS = 5
 _SIBLING = 4.0 / 3.0  # spread of another chip with the same links, over that of the measured ones: taken
-KEYS = ("chip", "op", "library", "style", "num_gpus", "per_node", "topology", "channels")
+KEYS = ("chip", "op", "library", "style", "campaign", "num_gpus", "per_node", "topology", "channels")
 _NUMBER_BYTES = {"bf16": 2.0, "fp16": 2.0, "half": 2.0, "fp8": 1.0, "int8": 1.0, "nvfp4": 0.5, "fp4": 0.5}
 
 
@@ -94,6 +94,7 @@ def normal(rows: pl.DataFrame) -> pl.DataFrame:
         op=text("op"),
         library=library,
         style=pl.when(source.str.contains("trtllm")).then(pl.lit("trtllm")).otherwise(text("backend")),
+        campaign=pl.concat_str(text("framework"), text("version"), separator=" ").str.strip_chars(),
         dtype=text("dtype"),
         topology=text("topology"),
         num_gpus=number("num_gpus", "ep_size").fill_null(1.0).cast(pl.Int64),
@@ -179,8 +180,9 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
     """Return the network of a row: its chips in one domain, or in nodes as it says; pairs over a bridge.
 
     Rows measured through torch have families of their own (an older NCCL, timed from the host), and so has each
-    measured host of cards on PCIe (how its bridges crowd is its own) and each measured network between nodes, whose
-    cards are rarely those of the datasheet's reference machine. Frameworks' own kernels differ by framework.
+    measured host of cards on PCIe (how its bridges crowd is its own; versions of frameworks may have been measured on
+    another) and each measured network between nodes, whose cards are rarely those of the datasheet's reference
+    machine. Frameworks' own kernels differ by framework.
     """
     n, per_node = int(group["num_gpus"]), int(group["per_node"])
     domain = chip.scale_up_domain or 1
@@ -195,7 +197,8 @@ def network_for(chip: Chip, group: Mapping[str, Any]) -> Network:
         if tiers[-1].kind in ("infiniband", "ethernet"):
             tiers[-1] = replace(tiers[-1], family=f"{tiers[-1].family}@{group['chip']}")
     elif tiers[0].kind == "pcie":
-        tiers[0] = replace(tiers[0], family=f"{tiers[0].family}@{group['chip']}")
+        campaign = f"@{group['campaign']}" if group["campaign"] and group["library"] != "library" else ""
+        tiers[0] = replace(tiers[0], family=f"{tiers[0].family}@{group['chip']}{campaign}")
     if group["library"] == "kernel" and group["style"]:
         tiers[0] = replace(tiers[0], family=f"{tiers[0].family}#{group['style']}")
     return Network(tiers=tuple(tiers))
@@ -251,6 +254,8 @@ def bucket(group: Mapping[str, Any], part: pl.DataFrame) -> list[str]:
     else:
         size = part["bytes"].to_numpy()
         edges, software = (65536.0, 4194304.0), group["library"]
+        if COLLECTIVES[group["op"]] == "all_to_all" and software == "library":
+            software = "peers"  # grouped pairs, not rings
     names = np.where(size <= edges[0], "small", np.where(size <= edges[1], "middle", "large"))
     try:
         chip = catalog.chip(group["chip"])
@@ -258,6 +263,12 @@ def bucket(group: Mapping[str, Any], part: pl.DataFrame) -> list[str]:
         return [f"{software}/unknown/{name}" for name in names]
     links = network_for(chip, group).tiers[-1].kind
     links = "host" if links == "pcie" else ("network" if links in ("ethernet", "infiniband") else "links")
+    if software == "eager":
+        # a small call that the host launches takes the host's time, whatever joins the chips
+        return [f"{software}/{links if name == 'large' else 'any'}/{name}" for name in names]
+    if links == "host" and software in ("library", "peers", "kernel"):
+        # more than a start over bridges takes their time, whatever the software
+        return [f"{software if name == 'small' else 'any'}/{links}/{name}" for name in names]
     return [f"{software}/{links}/{name}" for name in names]
 
 
