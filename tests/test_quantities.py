@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suanli.errors import InputError
-from suanli.quantities import _in_its_unit, _registry, _spell, currency, parse, show, show_money
+from suanli.quantities import _in_its_unit, _registry, _spell, currency, parse, show, show_billions, show_money
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,10 @@ def test_show_and_parse_round_trip(value: float, unit: str) -> None:
 @given(st.floats(min_value=1.0, max_value=1e12))
 def test_money_round_trips(value: float) -> None:
     assert parse(show_money(value, "USD", digits=9), "USD") == pytest.approx(value, rel=1e-6)
+
+
+def test_billions_come_with_their_interval() -> None:
+    assert show_billions(2e9, 0.96e9, 3.54e9) == "USD 2.0 bn (1.0 to 3.5)"
 
 
 def test_show_says_unknown_and_scales_time_and_area() -> None:

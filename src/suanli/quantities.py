@@ -176,6 +176,11 @@ def show_money(value: float, code: str, *, digits: int = 3) -> str:
     return f"{code} {_digits(value, digits)}"
 
 
+def show_billions(usd: float, low: float, high: float) -> str:
+    """Return USD and their interval in billions, as "USD 2.0 bn (1.0 to 3.5)"."""
+    return f"USD {usd / 1e9:.1f} bn ({low / 1e9:.1f} to {high / 1e9:.1f})"
+
+
 def _show_seconds(value: float, digits: int) -> str:
     size = abs(value)
     if size >= 2 * DAY:

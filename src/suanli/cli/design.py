@@ -41,8 +41,8 @@ class Asked:
     jobs: Annotated[
         str,
         option(
-            "Models with use and weight: 'llama-3.1-70b:decode=2,dlrm-dcnv2'. Uses: decode, prefill, train; recommend for "
-            "recommenders, diffuse for pictures and video.",
+            "Models with use and weight: 'llama-3.1-70b:decode=2,dlrm-dcnv2'. Uses: decode, prefill, train; recommend "
+            "for recommenders, diffuse for pictures and video.",
             "--for",
             metavar="JOBS",
         ),

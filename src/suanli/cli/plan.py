@@ -6,113 +6,126 @@ import datetime as dt
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from suanli.cli._command import command, option
 from suanli.cli.common import JsonPath, console, emit_json
 from suanli.errors import InputError
+
+if TYPE_CHECKING:
+    from suanli.fleet import Case, Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for, one field an option."""
+
+    case: Annotated[
+        str, typer.Argument(help="A case folder, a shipped case, 'new', 'diff' or 'report'.", metavar="CASE")
+    ]
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="new FOLDER [CASE]: a case to start from; diff A B: two plans compared; report DIR: its page anew.",
+            metavar="[A B]",
+        ),
+    ] = None
+    out: Annotated[Path | None, option("Folder for the plan; default results/CASE.", metavar="DIR")] = None
+    as_of: Annotated[str | None, option("Plan with what was known on this day only.", metavar="DATE")] = None
+    go_on: Annotated[
+        Path | None,
+        option("Go on from a plan's folder: what it began by then stands, the rest is anew.", "--from", metavar="PLAN"),
+    ] = None
+    budget: Annotated[
+        list[str] | None, option("A variant of the case, or POT:YEAR=MONEY, e.g. 'abroad:2025=USD 7 bn'.", metavar="B")
+    ] = None
+    scenarios: Annotated[int | None, option("Joint futures kept; default as the case says.", min=1, max=500)] = None
+    fresh: Annotated[int, option("Fresh futures for the test.", min=0, max=5000)] = 96
+    seed: Annotated[int, option("Seed of the fresh futures.")] = 1
+    tornado: Annotated[int, option("Inputs to move to both ends of their range.", min=0, max=200)] = 0
+    lots: Annotated[float, option("Seconds to look for a plan in whole lots; 0: none.", min=0.0)] = 0.0
+    export: Annotated[str | None, option("Write the tables too as 'csv' or 'xlsx'.", metavar="KIND")] = None
+    charts: Annotated[bool, option("Write every chart as SVG and PNG too.", "--charts")] = False
+    full: Annotated[bool, option("Print all of the answer, not one screen of it.", "--full")] = False
+    json_path: JsonPath = None
 
 
 def register(app: typer.Typer) -> None:
     """Add ``plan`` to the application."""
-    app.command("plan", help="Find the cheapest robust path of what to build, buy and lease for a case.")(plan)
+    line = "Find the cheapest robust path of what to build, buy and lease for a case."
+    app.command("plan", help=line)(command(Asked, plan))
 
 
-def plan(
-    case: Annotated[
-        str, typer.Argument(metavar="CASE", help="A case folder, a shipped case, 'new', 'diff' or 'report'.")
-    ],
-    others: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[A B]",
-            help="new FOLDER [CASE]: a case to start from; diff A B: two plans compared; report DIR: its page anew.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Folder for the plan; default results/CASE.")
-    ] = None,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="DATE", help="Plan with what was known on this day only.")
-    ] = None,
-    go_on: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", metavar="PLAN", help="Go on from a plan's folder: what it began by then stands, the rest is anew."
-        ),
-    ] = None,
-    budget: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--budget", metavar="B", help="A variant of the case, or POT:YEAR=MONEY, e.g. 'abroad:2025=USD 7 bn'."
-        ),
-    ] = None,
-    scenarios: Annotated[
-        int | None, typer.Option("--scenarios", min=1, max=500, help="Joint futures kept; default as the case says.")
-    ] = None,
-    fresh: Annotated[int, typer.Option("--fresh", min=0, max=5000, help="Fresh futures for the test.")] = 96,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the fresh futures.")] = 1,
-    tornado: Annotated[
-        int, typer.Option("--tornado", min=0, max=200, help="Inputs to move to both ends of their range.")
-    ] = 0,
-    lots: Annotated[
-        float, typer.Option("--lots", min=0.0, help="Seconds to look for a plan in whole lots; 0: none.")
-    ] = 0.0,
-    export: Annotated[
-        str | None, typer.Option("--export", metavar="KIND", help="Write the tables too as 'csv' or 'xlsx'.")
-    ] = None,
-    charts: Annotated[bool, typer.Option("--charts", help="Write every chart as SVG and PNG too.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Print all of the answer, not one screen of it.")] = False,
-    json_path: JsonPath = None,
-) -> None:
+def plan(asked: Asked) -> None:
     """Plan a case, print what a director needs, and write report, plan.json and tables."""
-    if case == "diff":
-        _diff(others or [], json_path, full=full)
-        return
-    if case == "report":
-        _again(others or [], charts=charts)
-        return
-    if case == "new":
-        _new(others or [], json_path)
-        return
-    if others:
+    others = asked.others or []
+    if asked.case == "diff":
+        _diff(others, asked.json_path, full=asked.full)
+    elif asked.case == "report":
+        _again(others, charts=asked.charts)
+    elif asked.case == "new":
+        _new(others, asked.json_path)
+    elif others:
         raise InputError(f"plan takes one case, found also '{others[0]}'")
+    else:
+        _plan(asked)
+
+
+def _plan(asked: Asked) -> None:
+    """Plan a case, write it into its folder, and print one screen of it."""
     gc.set_threshold(100_000)  # most of what a plan makes lives to its end: looking it through again finds nothing
     from suanli import fleet
 
-    loaded = fleet.load_case(case)
-    asked = fleet.Options(
-        scenarios=scenarios,
-        seed=seed,
-        fresh=fresh,
-        as_of=_day(as_of),
-        budget=fleet.budget_variant(loaded.spec, budget) if budget else None,
-    )
-    if go_on is not None:
-        asked = fleet.going_on(loaded, asked, go_on)
-    folder = out if out is not None else Path("results") / loaded.name
+    case = fleet.load_case(asked.case)
+    options = _options(asked, case)
+    folder = asked.out if asked.out is not None else Path("results") / case.name
     fleet.check_writable(folder)
-    work = fleet.with_shared(fleet.work_beside(folder, loaded.spec, asked, tornado))
+    body = _written(asked, case, options, folder)
+    from suanli.cli._plan_summary import summary
+
+    screen = console(asked.json_path)
+    for part in summary(body, full=asked.full):
+        screen.print(part)
+    screen.print(f"[dim]Written to {folder}: report.html, plan.json, tables. Ask: suanli explain {folder} FIGURE[/dim]")
+    emit_json(asked.json_path, body)
+
+
+def _options(asked: Asked, case: Case) -> Options:
+    """Return how the case is to be planned: futures, day, budgets, and the plan that it goes on from."""
+    from suanli import fleet
+
+    options = fleet.Options(
+        scenarios=asked.scenarios,
+        seed=asked.seed,
+        fresh=asked.fresh,
+        as_of=_day(asked.as_of),
+        budget=fleet.budget_variant(case.spec, asked.budget) if asked.budget else None,
+    )
+    return options if asked.go_on is None else fleet.going_on(case, options, asked.go_on)
+
+
+def _written(asked: Asked, case: Case, options: Options, folder: Path) -> dict[str, Any]:
+    """Solve the case, write the plan with its report into ``folder`` and return it as its JSON has it."""
+    from suanli import fleet
+
+    most, lots = asked.tornado, asked.lots
+    work = fleet.with_shared(fleet.work_beside(folder, case.spec, options, most))
     with _progress() as tell:
-        found = fleet.solve(loaded, options=asked, progress=tell, work=work)
-        swings = fleet.tornado(found, most=tornado, tell=lambda text: tell(text, 0.96), work=work) if tornado else ()
+        found = fleet.solve(case, options=options, progress=tell, work=work)
+        swings = fleet.tornado(found, most=most, tell=lambda text: tell(text, 0.96), work=work) if most else ()
         if lots:
             tell("whole lots", 0.965)
         whole = fleet.whole_lots(found.main, seconds=lots) if lots else None
         tell("report and tables", 0.97)
-        finish = partial(_report, charts=charts)
-        body = fleet.write_plan(found, folder, finish=finish, export=export, swings=swings, lots=whole)
+        finish = partial(_report, charts=asked.charts)
+        body = fleet.write_plan(found, folder, finish=finish, export=asked.export, swings=swings, lots=whole)
     work.done()
-    from suanli.cli._plan_summary import summary
-
-    screen = console(json_path)
-    for part in summary(body, full=full):
-        screen.print(part)
-    screen.print(f"[dim]Written to {folder}: report.html, plan.json, tables. Ask: suanli explain {folder} FIGURE[/dim]")
-    emit_json(json_path, body)
+    return body
 
 
 def _report(folder: Path, *, charts: bool) -> None:

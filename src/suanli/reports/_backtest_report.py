@@ -11,7 +11,7 @@ import polars as pl
 
 from suanli.errors import InputError
 from suanli.files import write_text
-from suanli.quantities import show, show_money
+from suanli.quantities import show, show_billions, show_money
 from suanli.reports import _html as html
 from suanli.reports._plan_charts import DESK, PHONE, dated, time_axis
 from suanli.reports._theme import INK, PALETTE, save_chart, themed
@@ -94,12 +94,7 @@ def _rule_rows(months: Sequence[Row]) -> str:
 
 
 def _test_rows(body: Mapping[str, Any]) -> str:
-    rows = [
-        (r["as_of"], show_money(r["regret"], "USD"), show_money(r["regret_deterministic"], "USD"),
-         f"{r['served']:.0%} ({r['served_deterministic']:.0%})",
-         f"{r['chips_refused'] / 1e3:,.0f} k of {r['chips_ordered'] / 1e3:,.0f} k", _margin(r["ahead"]))
-        for r in body["tests"]
-    ]  # fmt: skip
+    rows = [_test_row(r) for r in body["tests"]]
     columns = ("known to", "regret", "on expected values", "served (other)", "chips refused", "ahead on fresh futures")
     told = html.table(columns, rows, numbers=columns[1:])
     if rolled := body.get("rolling"):
@@ -112,6 +107,13 @@ def _test_rows(body: Mapping[str, Any]) -> str:
     return told + html.paragraph(" ".join(body.get("notes", ())), "muted")
 
 
-def _margin(m: Row) -> str:
-    """Return a margin in billions with its 95 % interval."""
-    return f"USD {m['usd'] / 1e9:.1f} bn ({m['low'] / 1e9:.1f} to {m['high'] / 1e9:.1f})"
+def _test_row(r: Row) -> tuple[str, ...]:
+    ahead = r["ahead"]
+    return (
+        r["as_of"],
+        show_money(r["regret"], "USD"),
+        show_money(r["regret_deterministic"], "USD"),
+        f"{r['served']:.0%} ({r['served_deterministic']:.0%})",
+        f"{r['chips_refused'] / 1e3:,.0f} k of {r['chips_ordered'] / 1e3:,.0f} k",
+        show_billions(ahead["usd"], ahead["low"], ahead["high"]),
+    )
