@@ -27,7 +27,7 @@ from suanli.training import (
     total_weights,
 )
 from suanli.training._compressed import gathered_numbers, kept_numbers, keys_seen, projections
-from suanli.training._memory import kept_activations, layer_activations
+from suanli.training._memory import Recipe, kept_activations, layer_activations
 from suanli.workloads._compressed import pairs
 
 FLASH, PRO = "deepseek-v4-flash", "deepseek-v4-pro"
@@ -138,16 +138,13 @@ def test_long_sequences_cost_little_more_a_token() -> None:
     assert grown[1] > 4.0
 
 
+FUSED = Recipe(
+    seq=np.array([4096.0]), flash=ONE, dropout=0.0 * ONE, selective_gemm=0.0 * ONE, selective_elementwise=ONE
+)
+
+
 def kept(f: Facts, **how: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return kept_activations(
-        f,
-        strategies(**how),
-        seq=np.array([4096.0]),
-        flash=ONE,
-        dropout=0.0 * ONE,
-        selective_gemm=0.0 * ONE,
-        selective_elementwise=ONE,
-    )
+    return kept_activations(f, strategies(**how), FUSED)
 
 
 def test_recomputation_spares_streams() -> None:
@@ -163,7 +160,7 @@ def test_recomputation_spares_streams() -> None:
 
 def test_attention_keeps_queries_outputs_and_what_was_pooled() -> None:
     f = replace(f_of(FLASH), streams=ONE, moe_layers=0.0 * ONE, dense_layers=43.0 * ONE, ffn=0.0 * ONE)
-    none = layer_activations(f, strategies(), seq=np.array([4096.0]), flash=ONE, dropout=0.0 * ONE)
+    none = layer_activations(f, strategies(), FUSED)
     heads, width, hidden = 64 * 512, 512, 4096
     pools = (2 * 2 * width * 21 + 2 * width * 20) / 43  # overlapping pools of 21 layers, plain ones of 20
     choice = (64 * 128 + 2 * 512) * 21 / 43

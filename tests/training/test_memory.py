@@ -17,7 +17,7 @@ from suanli import catalog
 from suanli.kinds import Model
 from suanli.quantities import GIB
 from suanli.training import Strategies, facts, memory_by_stage, prior_parameters, setting_of, step, strategies
-from suanli.training._memory import fuller, kept_activations, local_weights, stage_memory
+from suanli.training._memory import Recipe, fuller, kept_activations, local_weights, stage_memory
 from suanli.training._schedule import in_flight
 
 ONE = np.ones(1)
@@ -61,7 +61,8 @@ def setup(name: str, **more: object) -> tuple[Model, Strategies]:
 def activations(name: str, **more: object) -> float:
     model, s = setup(name, **more)
     f = facts(model)
-    kept = kept_activations(f, s, seq=SEQ, flash=ZERO, dropout=ONE, selective_gemm=ZERO, selective_elementwise=ZERO)
+    plain = Recipe(seq=SEQ, flash=ZERO, dropout=ONE, selective_gemm=ZERO, selective_elementwise=ZERO)
+    kept = kept_activations(f, s, plain)
     held = in_flight(s.pp, s.vpp, np.array([1e9]), s.schedule)
     return float((kept * f.layers / s.pp * held)[0])
 
@@ -95,19 +96,9 @@ def test_shares_as_in_figure_7(name: str) -> None:
 
 def total(s: Strategies, *, flash: float = 1.0) -> float:
     f = facts(gpt(32, 4096, 32))
+    r = Recipe(seq=SEQ, flash=np.array([flash]), dropout=ZERO, selective_gemm=ZERO, selective_elementwise=ONE)
     first, last = (
-        stage_memory(
-            f,
-            s,
-            stage=stage,
-            seq=SEQ,
-            batch=np.array([512.0]),
-            flash=np.array([flash]),
-            dropout=ZERO,
-            gradient_bytes=np.array([4.0]),
-            selective_gemm=ZERO,
-            selective_elementwise=ONE,
-        )
+        stage_memory(f, s, r, stage=stage, batch=np.array([512.0]), gradient_bytes=np.array([4.0]))
         for stage in ("first", "last")
     )
     both = fuller(first, last)

@@ -17,7 +17,7 @@ from suanli import catalog
 from suanli.kinds import Model
 from suanli.quantities import GIB
 from suanli.training import facts, strategies
-from suanli.training._memory import stage_memory
+from suanli.training._memory import Recipe, stage_memory
 
 # model, layers, sequence, degrees, stage, GiB allocated
 MEASURED = [
@@ -55,17 +55,14 @@ def truncated(name: str, layers: int) -> Model:
 def allocated(name: str, layers: int, seq: int, degrees: dict[str, int], stage: str) -> float:
     s = strategies(**degrees, sharding="zero1", recompute="none", context="ulysses")
     one, zero = np.ones(1), np.zeros(1)
+    length = np.array([float(seq)])
     held = stage_memory(
         facts(truncated(name, layers)),
         s,
+        Recipe(seq=length, flash=one, dropout=zero, selective_gemm=zero, selective_elementwise=zero),
         stage=stage,
-        seq=np.array([float(seq)]),
         batch=4.0 * s.dp,
-        flash=one,
-        dropout=zero,
         gradient_bytes=4.0 * one,
-        selective_gemm=zero,
-        selective_elementwise=zero,
         reserve=0.0,
         logit_bytes=2.0,
     )

@@ -14,7 +14,7 @@ from suanli.training._facts import Facts
 from suanli.training._feed import Feed, load_time, waiting
 from suanli.training._memory import RESERVE, Memory, fuller, leads_dense, stage_memory
 from suanli.training._parameters import Parameters, rates
-from suanli.training._step import Habits, step_parts
+from suanli.training._step import Habits, recipe_of, step_parts
 from suanli.training._strategy import Strategies
 from suanli.training._units import Units, half_format, operator_format, unit_times
 
@@ -210,15 +210,10 @@ def memory_under(
     return stage_memory(
         f,
         s,
+        recipe_of(h, seq=seq, bits8=bits8),
         stage=stage,
         place=place,
-        seq=seq,
         batch=batch,
-        flash=h.flash,
-        dropout=h.dropout,
         gradient_bytes=h.gradient_bytes,
-        selective_gemm=h.selective_gemm,
-        selective_elementwise=h.selective_elementwise,
-        bits8=bits8,
         reserve=reserve,
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from suanli.training._evaluate import Prepared, memory_of_stage
 from suanli.training._memory import RESERVE, kept_activations, local_weights
 from suanli.training._schedule import stage_layers
+from suanli.training._step import recipe_of
 
 Array = NDArray[np.float64]
 
@@ -45,16 +46,7 @@ def room_of(prepared: Prepared) -> Room:
         return np.maximum(0.0, dense) * a_weight + np.maximum(0.0, routed) * an_expert
 
     bits8 = 1.0 if prepared.bits < 16 else 0.0
-    kept = kept_activations(
-        f,
-        s,
-        seq=prepared.seq,
-        flash=h.flash,
-        dropout=h.dropout,
-        selective_gemm=h.selective_gemm,
-        selective_elementwise=h.selective_elementwise,
-        bits8=bits8,
-    )
+    kept = kept_activations(f, s, recipe_of(h, seq=prepared.seq, bits8=bits8))
     work = {stage: _workspace(prepared, stage, bits8) for stage in ("first", "last")}
     return Room(
         limit=prepared.site.chip.memory_bytes or np.inf,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from suanli.training._comm import Traffic
 from suanli.training._compressed import is_compressed
 from suanli.training._facts import Facts
-from suanli.training._memory import kept_activations, local_weights
+from suanli.training._memory import Recipe, kept_activations, local_weights
 from suanli.training._schedule import idle_passes, stage_layers
 from suanli.training._strategy import Strategies
 from suanli.training._units import Units
@@ -50,6 +50,18 @@ class Habits:
     selective_gemm: Array
     selective_attention: Array
     selective_elementwise: Array
+
+
+def recipe_of(h: Habits, *, seq: Array, bits8: Array | float) -> Recipe:
+    """Return how a layer of ``seq`` tokens runs under an era's habits; ``bits8`` 1: products in 8 bits or fewer."""
+    return Recipe(
+        seq=seq,
+        flash=h.flash,
+        dropout=h.dropout,
+        selective_gemm=h.selective_gemm,
+        selective_elementwise=h.selective_elementwise,
+        bits8=bits8,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,15 +374,6 @@ def _offloading(f: Facts, s: Strategies, h: Habits, *, seq: Array, bits8: float,
     """Return the exposed seconds a micro-batch of moving a stage's activations to the host and back."""
     if not np.any(s.offload_activations > 0):
         return np.zeros(1)
-    kept = kept_activations(
-        f,
-        s,
-        seq=seq,
-        flash=h.flash,
-        dropout=h.dropout,
-        selective_gemm=h.selective_gemm,
-        selective_elementwise=h.selective_elementwise,
-        bits8=bits8,
-    )
+    kept = kept_activations(f, s, recipe_of(h, seq=seq, bits8=bits8))
     moved = 2.0 * kept * f.layers / s.pp / _HOST_RATE
     return np.where(s.offload_activations > 0, np.maximum(moved - compute, 0.0), 0.0)
