@@ -148,55 +148,83 @@ def traffic(
     """
     tokens = s.micro_batch * seq / s.cp
     rows = 2.0 * tokens * f.hidden
-    domain = float(site.domain)
-
-    def inside(stride: Array, size: Array) -> Array:
-        return np.clip(np.floor(domain / stride), 1.0, size)
-
-    tp = group_time(site, "all_reduce", rows, s.tp, inside(np.ones_like(s.tp), s.tp))
-    cp, cp_back = _context_exchange(site, f, s, seq=seq, inside=inside(s.tp, s.cp))
-    ep = _expert_exchange(site, f, s, tokens=tokens, once_per_node=once_per_node, bits8=bits8)
-    crossing = np.where(n_chips > domain, np.minimum(site.outer.bandwidth, site.inner.bandwidth), site.inner.bandwidth)
-    latency = np.where(n_chips > domain, site.outer.latency_s, site.inner.latency_s)
-    p2p = np.where(s.pp > 1, f.streams * rows / crossing + latency, 0.0)
-    dense, routed = local_weights(f, s, stage="first")
-    ranks = s.dp * s.cp / s.replicas
-    expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
-    within = inside(s.tp, ranks)
-    expert_within = np.clip(np.floor(domain / np.minimum(s.ep * s.etp, domain)), 1.0, expert_ranks)
-
+    tp = group_time(site, "all_reduce", rows, s.tp, _inside(site, np.ones_like(s.tp), s.tp))
+    cp, cp_back = _context_exchange(site, f, s, seq=seq, inside=_inside(site, s.tp, s.cp))
+    held = _holders(site, f, s)
     layers = pieces * np.maximum(f.layers / s.pp, 1.0)
-
-    def both(kind: str, *moves: tuple[Array | float, Array | float]) -> Iterator[Array]:
-        """Yield the seconds of moving (bytes a weight, in calls) over the ranks that share the weights."""
-
-        def messages(weights: Array) -> Array:
-            return np.stack(np.broadcast_arrays(*(width * weights / calls for width, calls in moves)))
-
-        time = group_time(site, kind, messages(dense), ranks, within)
-        if np.any(routed > 0):
-            own = group_time(site, kind, messages(routed), expert_ranks, expert_within)
-            time = time + np.where(routed > 0, own, 0.0)
-        return (calls * one for (_, calls), one in zip(moves, time, strict=True))
-
-    dp_reduce, piece_reduce = both("reduce_scatter", (gradient_bytes, _BUCKETS), (gradient_bytes, layers))
-    dp_gather, dp_extra, piece_gather = both("all_gather", (2.0, _BUCKETS), (gradient_bytes, _BUCKETS), (2.0, layers))
+    dp_reduce, piece_reduce = _moved(site, "reduce_scatter", held, (gradient_bytes, _BUCKETS), (gradient_bytes, layers))
+    dp_gather, dp_extra, piece_gather = _moved(
+        site, "all_gather", held, (2.0, _BUCKETS), (gradient_bytes, _BUCKETS), (2.0, layers)
+    )
+    share = gradient_bytes * (held.dense / held.ranks + held.routed / held.expert_ranks)
     return Traffic(
         tp=tp,
-        tp_across=np.where(s.tp > domain, 1.0, 0.0) + 0.0 * tp,
+        tp_across=np.where(s.tp > float(site.domain), 1.0, 0.0) + 0.0 * tp,
         cp=cp,
         cp_back=cp_back,
-        ep=ep,
-        p2p=p2p,
-        dp_across=np.where(ranks > within, 1.0, 0.0) + 0.0 * s.tp,
+        ep=_expert_exchange(site, f, s, tokens=tokens, once_per_node=once_per_node, bits8=bits8),
+        p2p=np.where(s.pp > 1, _crossing(site, f.streams * rows, n_chips), 0.0),
+        dp_across=np.where(held.ranks > held.within, 1.0, 0.0) + 0.0 * s.tp,
         dp_reduce=dp_reduce,
         dp_gather=dp_gather,
         dp_extra=dp_extra,
         piece_reduce=piece_reduce,
         piece_gather=piece_gather,
-        ring_steps=layers * (ranks - 1.0),
-        replicate=_replicas_sum(site, s, gradient_bytes * (dense / ranks + routed / expert_ranks), ranks),
+        ring_steps=layers * (held.ranks - 1.0),
+        replicate=_replicas_sum(site, s, share, held.ranks),
     )
+
+
+def _inside(site: Site, stride: Array, size: Array) -> Array:
+    """Return how many of a group of ``size`` chips, ``stride`` ranks apart, lie in one domain."""
+    return np.clip(np.floor(float(site.domain) / stride), 1.0, size)
+
+
+def _crossing(site: Site, size: Array, n_chips: Array) -> Array:
+    """Return the seconds in which a chip of one stage sends ``size`` bytes to the next."""
+    far = n_chips > float(site.domain)
+    rate = np.where(far, np.minimum(site.outer.bandwidth, site.inner.bandwidth), site.inner.bandwidth)
+    return size / rate + np.where(far, site.outer.latency_s, site.inner.latency_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Holders:
+    """The weights of a chip outside and in experts, and how many ``ranks`` share each, how many of them in a domain."""
+
+    dense: Array
+    ranks: Array
+    within: Array
+    routed: Array
+    expert_ranks: Array
+    expert_within: Array
+
+
+def _holders(site: Site, f: Facts, s: Strategies) -> _Holders:
+    """Return which ranks share the weights of the first stage."""
+    dense, routed = local_weights(f, s, stage="first")
+    ranks = s.dp * s.cp / s.replicas
+    expert_ranks = np.maximum(1.0, ranks * s.tp / (s.ep * s.etp))
+    return _Holders(
+        dense=dense,
+        ranks=ranks,
+        within=_inside(site, s.tp, ranks),
+        routed=routed,
+        expert_ranks=expert_ranks,
+        expert_within=_inside(site, np.minimum(s.ep * s.etp, float(site.domain)), expert_ranks),
+    )
+
+
+def _moved(site: Site, kind: str, held: _Holders, *moves: tuple[Array | float, Array | float]) -> Iterator[Array]:
+    """Yield the seconds of each of ``moves``, (bytes a weight, in calls), over the ranks that share the weights."""
+
+    def messages(weights: Array) -> Array:
+        return np.stack(np.broadcast_arrays(*(width * weights / calls for width, calls in moves)))
+
+    time = group_time(site, kind, messages(held.dense), held.ranks, held.within)
+    if np.any(held.routed > 0):
+        own = group_time(site, kind, messages(held.routed), held.expert_ranks, held.expert_within)
+        time = time + np.where(held.routed > 0, own, 0.0)
+    return (calls * one for (_, calls), one in zip(moves, time, strict=True))
 
 
 def _replicas_sum(site: Site, s: Strategies, share: Array, ranks: Array) -> Array:

@@ -14,9 +14,9 @@ from suanli.training._facts import Facts
 from suanli.training._feed import Feed, load_time, waiting
 from suanli.training._memory import RESERVE, Memory, fuller, leads_dense, stage_memory
 from suanli.training._parameters import Parameters, rates
-from suanli.training._step import Habits, recipe_of, step_parts
+from suanli.training._step import Habits, kernels_of, recipe_of, step_parts
 from suanli.training._strategy import Strategies
-from suanli.training._units import Units, half_format, operator_format, unit_times
+from suanli.training._units import Cut, Units, half_format, operator_format, unit_times
 
 Array = NDArray[np.float64]
 
@@ -72,21 +72,8 @@ def prepare(
         manners = replace(manners, balanced=np.asarray(balanced, dtype=np.float64))
     s = strategies
     bits = bits_of(site, precision)
-    units = unit_times(
-        site.chip,
-        facts,
-        tp=s.tp,
-        cp=s.cp,
-        ep=s.ep,
-        etp=s.etp,
-        micro_batch=s.micro_batch,
-        seq=seq,
-        precision=precision,
-        flash=manners.flash,
-        dropout=manners.dropout,
-        vocab_multiple=manners.vocab_multiple,
-        softmax_multiple=manners.softmax_multiple,
-    )
+    cut = Cut(tp=s.tp, cp=s.cp, ep=s.ep, etp=s.etp, micro_batch=s.micro_batch, seq=seq)
+    units = unit_times(site.chip, facts, cut, kernels_of(manners), precision=precision)
     moves = traffic_of(site, facts, s, seq=seq, manners=manners, bits=bits)
     return Prepared(
         site=site,

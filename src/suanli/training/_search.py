@@ -16,9 +16,9 @@ from suanli.training._offers import Offers, offers_of
 from suanli.training._parameters import Parameters
 from suanli.training._profile import Profile, as_measured
 from suanli.training._space import Space, space, valid
-from suanli.training._step import Habits
+from suanli.training._step import Habits, kernels_of
 from suanli.training._strategy import Strategies
-from suanli.training._units import Units, unit_times
+from suanli.training._units import Cut, Units, unit_times
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -72,21 +72,8 @@ def _unit_grid(site: Site, f: Facts, s: Strategies, *, length: Array, precision:
     """Return the unit times of every layout, computed once on the unique (tp, cp, ep, etp, micro-batch)."""
     unique, back = np.unique(np.stack([s.tp, s.cp, s.ep, s.etp, s.micro_batch]), axis=1, return_inverse=True)
     tp, cp, ep, etp, micro = unique
-    units = unit_times(
-        site.chip,
-        f,
-        tp=tp,
-        cp=cp,
-        ep=ep,
-        etp=etp,
-        micro_batch=micro,
-        seq=length,
-        precision=precision,
-        flash=manners.flash,
-        dropout=manners.dropout,
-        vocab_multiple=manners.vocab_multiple,
-        softmax_multiple=manners.softmax_multiple,
-    )
+    cut = Cut(tp=tp, cp=cp, ep=ep, etp=etp, micro_batch=micro, seq=length)
+    units = unit_times(site.chip, f, cut, kernels_of(manners), precision=precision)
     where = back.reshape(-1)
     return Units(**{x.name: np.broadcast_to(getattr(units, x.name), tp.shape)[where] for x in fields(Units)})
 

@@ -13,7 +13,7 @@ from suanli.training._facts import Facts
 from suanli.training._memory import Recipe, kept_activations, local_weights
 from suanli.training._schedule import idle_passes, stage_layers
 from suanli.training._strategy import Strategies
-from suanli.training._units import Units
+from suanli.training._units import Kernels, Units
 
 Array = NDArray[np.float64]
 
@@ -61,6 +61,13 @@ def recipe_of(h: Habits, *, seq: Array, bits8: Array | float) -> Recipe:
         selective_gemm=h.selective_gemm,
         selective_elementwise=h.selective_elementwise,
         bits8=bits8,
+    )
+
+
+def kernels_of(h: Habits) -> Kernels:
+    """Return which kernels an era has by its habits."""
+    return Kernels(
+        flash=h.flash, dropout=h.dropout, vocab_multiple=h.vocab_multiple, softmax_multiple=h.softmax_multiple
     )
 
 
@@ -131,6 +138,13 @@ PARTS: tuple[str, ...] = (
 """Parts of a step, in the order in which they are shown; they add up to the step time."""
 
 
+_IN_LAYERS = {
+    "products": "products", "attention": "attention", "element-wise": "passes", "recompute": "recompute",
+    "launch": "launch", "tp": "tp", "cp": "cp", "ep": "ep",
+}  # fmt: skip
+"""Parts of a step that lie in its layers -> the field of a layer's pass."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
     """Seconds of one layer's pass: its parts, exposed."""
@@ -160,28 +174,31 @@ def _smooth_max(gpu: Array, host: Array) -> Array:
     return out
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """Calibrated seconds of a layer on the chip: products and attention proper, backward in ``_b``; forward passes over
+    scores, the ``light`` ones that selective recomputation repeats, and all ``moves`` but those over scores."""
+
+    products: Array
+    products_b: Array
+    core: Array
+    core_b: Array
+    score: Array
+    light: Array
+    moves: Array
+
+
 def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Rates) -> tuple[Pass, Pass]:
     """Return the forward and the backward pass of one layer and micro-batch, recomputation in the latter."""
-    split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
-    flash_core = np.where(h.flash > 0, r.core * np.power(r.generation, h.core), r.product)
     # Capacity and a stated skew are in the rows already (suanli.training._routing).
     uneven = np.where((h.balanced > 0) | (f.capacity > 0) | (f.skew > 0), 1.0, r.uneven)
-    expert = r.expert * uneven
-    products = r.product * (u.gemm_f + expert * u.expert_f)
-    mixer = np.where(is_compressed(f), r.mixer, 1.0)
-    core = mixer * flash_core * u.core_f
-    score = r.passes * u.softmax
-    light = mixer * h.fusion * r.passes * (u.sharded + u.replicated / split)
-    moves = light + h.fusion * r.passes * (u.cast + r.route * uneven * u.route)
-    forward = products + core + score + moves
-    products_b = r.product * (u.gemm_b + expert * u.expert_b)
-    core_b = mixer * np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b
-    backward = products_b + core_b + r.passes_back * (score + moves)
-
+    w = _work(f, u, s, h, r, uneven=uneven)
+    forward = w.products + w.core + w.score + w.moves
+    backward = w.products_b + w.core_b + r.passes_back * (w.score + w.moves)
     full = np.where(s.recompute == 2, s.recompute_share, 0.0)
     chosen = np.where(s.recompute == 1, 1.0, 0.0)
     again = full * forward + chosen * (
-        h.selective_gemm * products + h.selective_attention * (core + score) + h.selective_elementwise * light
+        h.selective_gemm * w.products + h.selective_attention * (w.core + w.score) + h.selective_elementwise * w.light
     )
     # Products and tensor-parallel collectives run piece by piece over shared buffers, inside a domain only.
     hidden_tp = r.tp_hidden * s.tp_overlap * (1.0 - t.tp_across)
@@ -190,25 +207,23 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     exposed_ep = uneven * r.ep * t.ep * (1.0 - r.ep_hidden * h.ep_overlap)
     slowed = 1.0 + r.contention * r.tp * t.tp * hidden_tp / np.maximum(forward, 1e-12)
     host = r.launch * (h.kernels * (1.0 + _PLAIN_KERNELS * u.plain) + f.moe_layers / f.layers * h.expert_kernels)
-    cp, cp_back = _exposed_context(s, t, r, core=core, core_back=core_b)
-    launch_f = _smooth_max(forward, host)
-    launch_b = _smooth_max(backward + again, host * (r.launch_back + full))
+    cp, cp_back = _exposed_context(s, t, r, core=w.core, core_back=w.core_b)
     one = Pass(
-        products=products * slowed,
-        attention=core + score,
-        passes=moves,
+        products=w.products * slowed,
+        attention=w.core + w.score,
+        passes=w.moves,
         recompute=np.zeros(1),
-        launch=launch_f,
+        launch=_smooth_max(forward, host),
         tp=joints * exposed_tp,
         cp=cp,
         ep=exposed_ep,
     )
     two = Pass(
-        products=products_b * slowed,
-        attention=core_b + r.passes_back * score,
-        passes=r.passes_back * moves,
+        products=w.products_b * slowed,
+        attention=w.core_b + r.passes_back * w.score,
+        passes=r.passes_back * w.moves,
         recompute=again,
-        launch=launch_b,
+        launch=_smooth_max(backward + again, host * (r.launch_back + full)),
         tp=joints * (1.0 + full + 0.5 * _REGATHER * s.sequence_parallel) * exposed_tp,
         cp=cp_back + full * cp,
         ep=(1.0 + full) * exposed_ep,
@@ -216,6 +231,24 @@ def layer_passes(f: Facts, u: Units, s: Strategies, t: Traffic, h: Habits, r: Ra
     if np.all(u.own_f == 1.0) and np.all(u.own_b == 1.0):
         return one, two
     return _scaled(one, u.own_f, again=u.own_f), _scaled(two, u.own_b, again=u.own_f)
+
+
+def _work(f: Facts, u: Units, s: Strategies, h: Habits, r: Rates, *, uneven: Array) -> _Work:
+    """Return the calibrated work of a layer; ``uneven`` is the fullest expert's share over the mean."""
+    split = np.where(s.sequence_parallel > 0, s.tp, 1.0)
+    flash_core = np.where(h.flash > 0, r.core * np.power(r.generation, h.core), r.product)
+    expert = r.expert * uneven
+    mixer = np.where(is_compressed(f), r.mixer, 1.0)
+    light = mixer * h.fusion * r.passes * (u.sharded + u.replicated / split)
+    return _Work(
+        products=r.product * (u.gemm_f + expert * u.expert_f),
+        products_b=r.product * (u.gemm_b + expert * u.expert_b),
+        core=mixer * flash_core * u.core_f,
+        core_b=mixer * np.where(h.flash > 0, r.core_back, 1.0) * flash_core * u.core_b,
+        score=r.passes * u.softmax,
+        light=light,
+        moves=light + h.fusion * r.passes * (u.cast + r.route * uneven * u.route),
+    )
 
 
 def _scaled(one: Pass, own: Array, *, again: Array) -> Pass:
@@ -271,6 +304,46 @@ def data_parallel(s: Strategies, t: Traffic, r: Rates, *, forward: Array, backwa
     return total - covered + r.contention * covered
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """Seconds a micro-batch: a layer ``forward`` and ``backward``, the ``head``, the ``tail`` (the head, once more for
+    each prediction depth with its layer), and a stage: one of the ``mean`` number of ``layers`` and the ``worst``.
+    """
+
+    forward: Pass
+    backward: Pass
+    layers: Array
+    head: Array
+    tail: Array
+    mean: Array
+    worst: Array
+
+
+def _pace(f: Facts, s: Strategies, u: Units, t: Traffic, h: Habits, r: Rates, *, even: bool) -> _Pace:
+    """Return the pace of layers, head and stages; ``even`` takes the slowest stage to be the mean one."""
+    one, two = layer_passes(f, u, s, t, h, r)
+    layer = one.total + two.total
+    head = r.product * np.power(r.misaligned, u.misaligned) * (u.head_f + u.head_b) + r.passes * u.loss
+    head = head + _smooth_max(head, r.launch * h.kernels * (1.0 + r.launch_back))
+    tail = head * (1.0 + f.mtp_layers) + f.mtp_layers * (layer + r.product * u.depth)
+    layers = f.layers / s.pp
+    mean = layers * layer + tail / s.pp
+    worst = mean if even else _worst_stage(f, s, layer=layer, tail=tail)
+    return _Pace(forward=one, backward=two, layers=layers, head=head, tail=tail, mean=mean, worst=worst)
+
+
+def _bubble(s: Strategies, p: _Pace) -> Array:
+    """Return the seconds a step in which a stage waits for the others, transfers apart."""
+    idle_f, idle_i, idle_w = idle_passes(s.pp, s.vpp, s.schedule)
+    stage_f = p.layers * p.forward.total + p.tail / s.pp / 3.0
+    stage_b = p.layers * p.backward.total + 2.0 * p.tail / s.pp / 3.0
+    weights_share = 0.5 * p.layers * p.backward.products + p.tail / s.pp / 3.0
+    # A bubble is the time of the other stages: the slowest one's is in the running already.
+    others = np.where(s.pp == 1, 1.0, (s.pp * p.mean - p.worst) / np.maximum((s.pp - 1.0) * p.mean, 1e-12))
+    bubble = others * (idle_f * stage_f + idle_i * (stage_b - weights_share) + idle_w * weights_share)
+    return np.maximum(bubble, 0.0)
+
+
 def step_parts(
     f: Facts,
     s: Strategies,
@@ -290,69 +363,36 @@ def step_parts(
     ``even`` takes every stage to be as fast as the mean one, which no division into whole layers is better than: a
     slower stage costs its excess once a micro-batch and saves at most as much of the bubble.
     """
-    one, two = layer_passes(f, u, s, t, h, r)
+    p = _pace(f, s, u, t, h, r, even=even)
+    one, two = p.forward, p.backward
     n_micro = np.maximum(1.0, batch / (s.dp * s.micro_batch))
-    full, last = stage_layers(f.layers, s.pp, s.vpp)
-    layer = one.total + two.total
-    head = r.product * np.power(r.misaligned, u.misaligned) * (u.head_f + u.head_b) + r.passes * u.loss
-    head = head + _smooth_max(head, r.launch * h.kernels * (1.0 + r.launch_back))
-    tail = head * (1.0 + f.mtp_layers) + f.mtp_layers * (layer + r.product * u.depth)
-    mean_layers = f.layers / s.pp
-    mean = mean_layers * layer + tail / s.pp
-    single = s.pp == 1
-    worst = mean if even else _worst_stage(f, s, layer=layer, tail=tail, full=full, last=last)
-    crossings = np.where(single, 0.0, 2.0 * s.vpp)
+    crossings = np.where(s.pp == 1, 0.0, 2.0 * s.vpp)
     p2p = r.pp * t.p2p / np.where(s.sequence_parallel > 0, s.tp, 1.0) * crossings
-
-    idle_f, idle_i, idle_w = idle_passes(s.pp, s.vpp, s.schedule)
-    stage_f = mean_layers * one.total + tail / s.pp / 3.0
-    stage_b = mean_layers * two.total + 2.0 * tail / s.pp / 3.0
-    weights_share = 0.5 * mean_layers * two.products + tail / s.pp / 3.0
-    # A bubble is the time of the other stages: the slowest one's is in the running already.
-    others = np.where(single, 1.0, (s.pp * mean - worst) / np.maximum((s.pp - 1.0) * mean, 1e-12))
-    bubble = others * (idle_f * stage_f + idle_i * (stage_b - weights_share) + idle_w * weights_share)
-    bubble = np.maximum(bubble, 0.0) + np.where(single, 0.0, (s.pp - 1.0) * p2p / np.maximum(crossings, 1.0) * 2.0)
-
-    compute_f = mean_layers * (one.total - one.tp - one.cp - one.ep)
-    compute_b = mean_layers * (two.total - two.tp - two.cp - two.ep) + head / s.pp
-    dp = data_parallel(s, t, r, forward=compute_f, backward=compute_b, n_micro=n_micro)
-    optimizer = _optimizer(f, s, memory_bandwidth=memory_bandwidth) * r.passes
-    offload = n_micro * _offloading(f, s, h, seq=seq, bits8=bits8, compute=compute_f + compute_b)
-
-    def over_layers(name: str) -> Array:
-        both: Array = getattr(one, name) + getattr(two, name)
-        return n_micro * mean_layers * both
-
-    parts = {
-        "products": over_layers("products"),
-        "attention": over_layers("attention"),
-        "element-wise": over_layers("passes"),
-        "recompute": over_layers("recompute"),
-        "launch": over_layers("launch"),
-        "tp": over_layers("tp"),
-        "cp": over_layers("cp"),
-        "ep": over_layers("ep"),
-        "head": n_micro * tail / s.pp,
-        "imbalance": n_micro * (worst - mean),
-        "bubble": bubble,
+    forward = p.layers * (one.total - one.tp - one.cp - one.ep)
+    backward = p.layers * (two.total - two.tp - two.cp - two.ep) + p.head / s.pp
+    parts = {name: n_micro * p.layers * (getattr(one, of) + getattr(two, of)) for name, of in _IN_LAYERS.items()} | {
+        "head": n_micro * p.tail / s.pp,
+        "imbalance": n_micro * (p.worst - p.mean),
+        "bubble": _bubble(s, p) + np.where(s.pp == 1, 0.0, (s.pp - 1.0) * p2p / np.maximum(crossings, 1.0) * 2.0),
         "pp": n_micro * p2p,
-        "dp": dp,
-        "offload": offload,
+        "dp": data_parallel(s, t, r, forward=forward, backward=backward, n_micro=n_micro),
+        "offload": n_micro * _offloading(f, s, h, seq=seq, bits8=bits8, compute=forward + backward),
     }
     parts = {name: value * r.overall for name, value in parts.items()}
     busy = sum(parts.values(), np.zeros(1))
     doublings = np.log2(np.maximum(s.chips / 8.0, 1.0))
     parts["straggler"] = busy * (np.power(1.0 + r.straggler, doublings) - 1.0)
-    parts["optimizer"] = optimizer + r.fixed * h.outside
+    parts["optimizer"] = _optimizer(f, s, memory_bandwidth=memory_bandwidth) * r.passes + r.fixed * h.outside
     return parts
 
 
-def _worst_stage(f: Facts, s: Strategies, *, layer: Array, tail: Array, full: Array, last: Array) -> Array:
+def _worst_stage(f: Facts, s: Strategies, *, layer: Array, tail: Array) -> Array:
     """Return the seconds a micro-batch of the slowest stage, whose pace the pipeline keeps.
 
     Equal stages leave the head on top of the last one. Where layers don't divide, the layout is taken to even out
     layers and head as well as whole layers allow (custom layouts of Megatron-Core and DeepSeek).
     """
+    full, last = stage_layers(f.layers, s.pp, s.vpp)
     even = np.mod(f.layers, s.pp * s.vpp) == 0
     stacked = np.maximum(full * layer, last * layer + tail)
     laid_out = np.maximum(layer * np.ceil((f.layers + tail / layer) / s.pp - 1e-9), tail)

@@ -74,53 +74,52 @@ def half_format(chip: Chip) -> str:
     return "bf16" if "bf16" in chip.peak or "fp16" not in chip.peak else "fp16"
 
 
-def unit_times(
-    chip: Chip,
-    f: Facts,
-    *,
-    tp: Array,
-    cp: Array,
-    ep: Array,
-    etp: Array,
-    micro_batch: Array,
-    seq: Array,
-    precision: str,
-    flash: Array,
-    dropout: Array,
-    vocab_multiple: Array,
-    softmax_multiple: Array,
-) -> Units:
-    """Return the unit times of each candidate; all arguments broadcast to one axis. Raises InputError for no peak rate.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How a layer is cut: tensor, context and expert degree, the tensor degree of experts, sequences a micro-batch of
+    ``seq`` tokens each."""
 
-    ``flash`` 1 keeps attention scores on chip, 0 writes them to memory (Megatron before 2023); ``dropout`` 1 adds its
-    masks. Backward products are the forward ones with operands exchanged, for inputs and for weights.
+    tp: Array
+    cp: Array
+    ep: Array
+    etp: Array
+    micro_batch: Array
+    seq: Array
+
+    @property
+    def tokens(self) -> Array:
+        """Tokens of a micro-batch on a chip."""
+        return self.micro_batch * self.seq / self.cp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernels:
+    """Which kernels an era has: ``flash`` 1 keeps attention scores on chip, 0 writes them to memory (Megatron before
+    2023); ``dropout`` 1 adds its masks; the vocabulary is padded to ``vocab_multiple`` times tp; the fused softmax
+    takes ``softmax_multiple`` heads x sequences at a time."""
+
+    flash: Array
+    dropout: Array
+    vocab_multiple: Array
+    softmax_multiple: Array
+
+
+def unit_times(chip: Chip, f: Facts, cut: Cut, kernels: Kernels, *, precision: str) -> Units:
+    """Return the unit times of each candidate; all arrays broadcast to one axis. Raises InputError for no peak rate.
+
+    Backward products are the forward ones with operands exchanged, for inputs and for weights.
     """
-    dtype = operator_format(chip, precision)
-    half = half_format(chip)
-    tokens = micro_batch * seq / cp
-    dense = f.dense_layers / f.layers
-    sparse = f.moe_layers / f.layers
-    gemm_f, gemm_b = _dense_products(chip, f, tokens=tokens, tp=tp, dense=dense, sparse=sparse, dtype=dtype, half=half)
-    expert_f, expert_b = _expert_products(chip, f, tokens=tokens, tp=tp, ep=ep, etp=etp, sparse=sparse, dtype=dtype)
-    plain = np.where((flash == 0) & (np.mod(micro_batch * f.heads / tp, softmax_multiple) > 0), 1.0, 0.0)
-    core_f, core_b, softmax = _core(
-        chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=half, flash=flash, dropout=dropout, plain=plain
+    dtype, half = operator_format(chip, precision), half_format(chip)
+    tokens, vocab = cut.tokens, _padded(f, cut, kernels)
+    gemm_f, gemm_b = _dense_products(chip, f, cut, dtype=dtype, half=half)
+    expert_f, expert_b = _expert_products(chip, f, cut, dtype=dtype)
+    plain = _plain(f, cut, kernels)
+    core_f, core_b, softmax = _core(chip, f, cut, kernels, dtype=half, plain=plain)
+    depth = _product(
+        chip, m=tokens, n=f.hidden / cut.tp, k=np.where(f.mtp_layers > 0, 2.0 * f.hidden, 0.0), dtype=dtype
     )
-    depth = _product(chip, m=tokens, n=f.hidden / tp, k=np.where(f.mtp_layers > 0, 2.0 * f.hidden, 0.0), dtype=dtype)
-    padded = np.ceil(f.vocab / (vocab_multiple * tp)) * vocab_multiple
-    vocab = np.where(vocab_multiple > 1, padded, np.floor(f.vocab / tp))
     head_f, head_b = _product(chip, m=tokens, n=vocab, k=f.hidden, dtype=half)
-    sharded, replicated, cast, route = _passes(
-        f,
-        tokens=tokens,
-        tp=tp,
-        etp=etp,
-        dense=dense,
-        sparse=sparse,
-        dropout=dropout,
-        narrow=dtype not in {half, "fp32", "tf32"},
-        ep=ep,
-    )
+    sharded, replicated, cast, route = _passes(f, cut, kernels, narrow=dtype not in {half, "fp32", "tf32"})
 
     def stream(size: Array) -> Array:
         return np.where(size > 0, elementwise_time(chip, bytes=np.maximum(size, 1.0)), 0.0)
@@ -148,6 +147,18 @@ def unit_times(
     )
 
 
+def _padded(f: Facts, cut: Cut, kernels: Kernels) -> Array:
+    """Return a chip's part of the vocabulary as the head's product has it."""
+    padded = np.ceil(f.vocab / (kernels.vocab_multiple * cut.tp)) * kernels.vocab_multiple
+    return np.where(kernels.vocab_multiple > 1, padded, np.floor(f.vocab / cut.tp))
+
+
+def _plain(f: Facts, cut: Cut, kernels: Kernels) -> Array:
+    """Return 1 where scores are left to plain operators, since the fused softmax does not take so many heads."""
+    odd = np.mod(cut.micro_batch * f.heads / cut.tp, kernels.softmax_multiple) > 0
+    return np.where((kernels.flash == 0) & odd, 1.0, 0.0)
+
+
 def _misalignment(width: Array) -> Array:
     """Return how far rows of ``width`` 2-byte numbers are from whole 16-byte pieces: 0 are, 0.5 even, 1 odd widths.
 
@@ -169,10 +180,10 @@ def _product(
     return np.where(some, forward, 0.0), np.where(some, inputs + weights, 0.0)
 
 
-def _dense_products(
-    chip: Chip, f: Facts, *, tokens: Array, tp: Array, dense: Array, sparse: Array, dtype: str, half: str
-) -> tuple[Array, Array]:
+def _dense_products(chip: Chip, f: Facts, cut: Cut, *, dtype: str, half: str) -> tuple[Array, Array]:
     """Return (forward, backward) seconds of the projections and the dense feed-forward part of one layer."""
+    tokens, tp = cut.tokens, cut.tp
+    dense, sparse = f.dense_layers / f.layers, f.moe_layers / f.layers
     kv = np.maximum(f.kv_heads / tp, 1.0)
     latent, other = f.kv_rank > 0, is_compressed(f)
     zero = np.zeros_like(tokens)
@@ -199,55 +210,57 @@ def _dense_products(
     return forward, backward
 
 
-def _expert_products(
-    chip: Chip, f: Facts, *, tokens: Array, tp: Array, ep: Array, etp: Array, sparse: Array, dtype: str
-) -> tuple[Array, Array]:
+def _expert_products(chip: Chip, f: Facts, cut: Cut, *, dtype: str) -> tuple[Array, Array]:
     """Return (forward, backward) seconds of the routed experts on one chip, grouped products.
 
     Under balanced routing a chip of an expert-parallel group receives as many rows as it sends: its tokens (divided by
     the tensor degree that experts do not share) times top-k, spread over experts / ep.
     """
+    tokens = cut.tokens
     if not np.any(f.experts > 0):
         return np.zeros_like(tokens), np.zeros_like(tokens)
-    local = np.maximum(f.experts / ep, 1.0)
-    rows = received(f, ep) * tokens * etp / tp * f.top_k / local
+    sparse = f.moe_layers / f.layers
+    local = np.maximum(f.experts / cut.ep, 1.0)
+    rows = received(f, cut.ep) * tokens * cut.etp / cut.tp * f.top_k / local
     zero = np.zeros_like(rows)
-    width = f.moe_ffn / etp
+    width = f.moe_ffn / cut.etp
     up = _product(chip, m=rows, n=(1.0 + f.gated) * width + zero, k=f.hidden + zero, dtype=dtype, batch=local)
     down = _product(chip, m=rows, n=f.hidden + zero, k=width + zero, dtype=dtype, batch=local)
     return sparse * (up[0] + down[0]), sparse * (up[1] + down[1])
 
 
-def _core(
-    chip: Chip,
-    f: Facts,
-    *,
-    tp: Array,
-    cp: Array,
-    micro_batch: Array,
-    seq: Array,
-    dtype: str,
-    flash: Array,
-    dropout: Array,
-    plain: Array,
-) -> tuple[Array, Array, Array]:
+def _core(chip: Chip, f: Facts, cut: Cut, kernels: Kernels, *, dtype: str, plain: Array) -> tuple[Array, Array, Array]:
     """Return (forward, backward, score passes) seconds of attention proper of one layer.
 
     Flash attention's backward computes five products where the forward computes two (Dao 2023, 2307.08691).
-    Unfused attention multiplies whole squares and passes over the scores, in ``plain`` operators once for each of
-    widening, scaling, masking, normalising and narrowing.
     """
-    heads = f.heads / tp
-    kv = np.maximum(f.kv_heads / tp, 1.0)
+    full = _flash(chip, f, cut, dtype=dtype)
+    back, flash = 2.5 * full, np.where(is_compressed(f), 1.0, kernels.flash)
+    if np.any(is_compressed(f)):
+        narrow = operator_format(chip, "fp8")  # the indexer's scores
+        others = core_times(
+            chip, f, tp=cut.tp, cp=cut.cp, micro_batch=cut.micro_batch, seq=cut.seq, dtype=dtype, narrow=narrow
+        )
+        full, back = (np.where(is_compressed(f), one, two) for one, two in zip(others, (full, back), strict=True))
+    if np.all(flash > 0):
+        return full, back, np.zeros_like(f.heads / cut.tp + cut.tokens)
+    forward, backward, passes = _unfused(chip, f, cut, kernels, dtype=dtype, plain=plain)
+    return np.where(flash > 0, full, forward), np.where(flash > 0, back, backward), np.where(flash > 0, 0.0, passes)
+
+
+def _flash(chip: Chip, f: Facts, cut: Cut, *, dtype: str) -> Array:
+    """Return the seconds of a layer's flash attention forward, over a ring of cp blocks."""
+    heads, tokens = f.heads / cut.tp, cut.seq / cut.cp
+    kv = np.maximum(f.kv_heads / cut.tp, 1.0)
     width = (f.qk_dim + f.v_dim) / 2.0
-    zero = np.zeros_like(heads + micro_batch * seq / cp)
+    zero = np.zeros_like(heads + cut.tokens)
 
     def fused(window: Array, keys: Array) -> Array:
         return attention_time(
             chip,
             phase="prefill",
-            batch=micro_batch + zero,
-            q_len=seq / cp + zero,
+            batch=cut.micro_batch + zero,
+            q_len=tokens + zero,
             kv_len=keys + zero,
             n_heads=heads + zero,
             n_kv_heads=kv + zero,
@@ -256,50 +269,44 @@ def _core(
             window=window + zero,
         )
 
-    full = cp * fused(zero, seq / cp)  # a ring of cp blocks, causal work balanced over ranks
+    full = cut.cp * fused(zero, tokens)  # causal work balanced over ranks
     if np.any(f.windowed > 0):  # of the ranks before, a window reaches no more than its length
-        near = fused(f.window, np.minimum(seq, seq / cp + f.window))
+        near = fused(f.window, np.minimum(cut.seq, tokens + f.window))
         full = (1.0 - f.windowed) * full + f.windowed * near
-    back, flash = 2.5 * full, np.where(is_compressed(f), 1.0, flash)
-    if np.any(is_compressed(f)):
-        narrow = operator_format(chip, "fp8")  # the indexer's scores
-        others = core_times(chip, f, tp=tp, cp=cp, micro_batch=micro_batch, seq=seq, dtype=dtype, narrow=narrow)
-        full, back = (np.where(is_compressed(f), one, two) for one, two in zip(others, (full, back), strict=True))
-    if np.all(flash > 0):
-        return full, back, zero
-    squares = micro_batch * heads / cp + zero
+    return full
+
+
+def _unfused(
+    chip: Chip, f: Facts, cut: Cut, kernels: Kernels, *, dtype: str, plain: Array
+) -> tuple[Array, Array, Array]:
+    """Return (forward, backward, score passes) seconds of attention that writes its scores to memory.
+
+    It multiplies whole squares and passes over the scores, in ``plain`` operators once for each of widening, scaling,
+    masking, normalising and narrowing.
+    """
+    heads, seq = f.heads / cut.tp, cut.seq
+    zero = np.zeros_like(heads + cut.tokens)
+    squares = cut.micro_batch * heads / cut.cp + zero
     scores = _product(chip, m=seq + zero, n=seq + zero, k=f.qk_dim + zero, dtype=dtype, batch=squares)
     values = _product(chip, m=seq + zero, n=f.v_dim + zero, k=seq + zero, dtype=dtype, batch=squares)
-    passes = elementwise_time(chip, bytes=squares * seq * seq * (4.0 + _PLAIN_BYTES * plain + 5.0 * dropout))
-    forward = np.where(flash > 0, full, scores[0] + values[0])
-    backward = np.where(flash > 0, back, scores[1] + values[1])
-    return forward, backward, np.where(flash > 0, 0.0, passes)
+    passes = elementwise_time(chip, bytes=squares * seq * seq * (4.0 + _PLAIN_BYTES * plain + 5.0 * kernels.dropout))
+    return scores[0] + values[0], scores[1] + values[1], passes
 
 
-def _passes(
-    f: Facts,
-    *,
-    tokens: Array,
-    tp: Array,
-    etp: Array,
-    dense: Array,
-    sparse: Array,
-    dropout: Array,
-    narrow: bool,
-    ep: Array,
-) -> tuple[Array, Array, Array, Array]:
+def _passes(f: Facts, cut: Cut, kernels: Kernels, *, narrow: bool) -> tuple[Array, Array, Array, Array]:
     """Return bytes of the element-wise passes of one layer, forward: (sharded, replicated, casts, routing).
 
     Unfused counts in 2-byte numbers: norms read and write (twice), residual additions read two and write one
     (twice), dropout reads, writes and keeps a mask; positions on queries and keys; the activation function. Of several
     residual streams a block reads all to give one, and writes all again.
     """
-    received_rows = received(f, ep)
+    tokens, tp = cut.tokens, cut.tp
+    dense, sparse = f.dense_layers / f.layers, f.moe_layers / f.layers
     heads = (f.heads + f.kv_heads) / tp * f.qk_dim
     rows = dense * f.ffn / tp + sparse * (f.shared_ffn / tp + f.top_k * f.moe_ffn / tp)
     sharded = tokens * 2.0 * (2.0 * heads + (2.0 + f.gated) * rows)
-    replicated = tokens * f.hidden * 2.0 * (4.0 + 6.0 * f.streams + 5.0 * dropout) + pooled_bytes(f, tokens)
-    route = sparse * received_rows * tokens * etp / tp * f.top_k * f.hidden * 2.0 * 8.0
+    replicated = tokens * f.hidden * 2.0 * (4.0 + 6.0 * f.streams + 5.0 * kernels.dropout) + pooled_bytes(f, tokens)
+    route = sparse * received(f, cut.ep) * tokens * cut.etp / tp * f.top_k * f.hidden * 2.0 * 8.0
     operands = 2.0 * f.hidden + f.heads / tp * f.v_dim + rows
     cast = tokens * operands * 4.0 if narrow else np.zeros_like(tokens)
     return sharded, replicated + 0.0 * sharded, cast + 0.0 * sharded, route + 0.0 * sharded
