@@ -75,8 +75,10 @@ def fabric(
     out = console(json_path)
     out.print(_summary(bill, chips))
     out.print(_tiers(bill))
+    out.print(_parts(bill))
     if times:
-        out.print(table("Time of collectives among all chips", ("collective", "buffer a chip", "time"), times))
+        out.print("Collectives among all chips, by the buffer as NCCL counts it")
+        out.print(table(None, ("collective", "buffer", "time"), times, right=("buffer", "time")))
     for remark in bill.unknown:
         out.print(f"not known: {remark}")
     for path in (svg, png):
@@ -111,6 +113,22 @@ def _tiers(bill: FabricBill) -> Any:
     ]
     columns = ("tier", "switches", "links", "cables", "a cable", "optical modules")
     return table(None, columns, rows, right=("switches", "cables", "a cable", "optical modules"))
+
+
+def _parts(bill: FabricBill) -> Any:
+    rows = [
+        (name, f"{count:,}", show(watts, "W"), show(usd, "USD"), *_whole(count, watts, usd))
+        for name, count, watts, usd in bill.parts
+    ]
+    columns = ("part", "count", "power each", "price each", "power", "price")
+    return table(None, columns, rows, right=columns[1:])
+
+
+def _whole(count: int, watts: float | None, usd: float | None) -> tuple[str, str]:
+    return (
+        show(None if watts is None else count * watts, "W"),
+        show(None if usd is None else count * usd, "USD"),
+    )
 
 
 def _times(bill: FabricBill, chips: int) -> list[tuple[str, str, str]]:

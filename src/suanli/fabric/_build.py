@@ -47,8 +47,9 @@ def build(
     parts = (box(item), module(light), module(optics_item(card_optics)))
     modules = _modules(shape, rate, parts)
     links = _links(shape, rate, parts)
-    power = _sum((n, p.power_w) for n, p in zip((sum(shape.switches), *modules), parts, strict=True))
-    price = _price((n, p.price) for n, p in zip((sum(shape.switches), *modules), parts, strict=True))
+    counted = tuple(zip((sum(shape.switches), *modules), parts, strict=True))
+    power = _sum((n, p.power_w) for n, p in counted)
+    price = _price((n, p.price) for n, p in counted)
     total = nodes * cards * rate
     return FabricBill(
         network=_network(item, shape, chip, n_chips, chips_per_node, cards * rate / chips_per_node, oversubscription),
@@ -67,6 +68,11 @@ def build(
         links=links,
         n_chips=n_chips,
         n_nodes=nodes,
+        parts=tuple((p.item.id, n, p.power_w, p.price.mid if p.price else None) for n, p in counted),
+        cards_per_node=cards,
+        nodes_per_leaf=shape.nodes_per_leaf,
+        leaf_ports=(shape.down, shape.up),
+        rail=rail,
         unknown=tuple(dict.fromkeys((*(r for p in parts for r in p.remarks), "fibre and cabling: not priced"))),
     )
 

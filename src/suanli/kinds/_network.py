@@ -89,7 +89,9 @@ class FabricBill:
 
     It was built for ``n_chips`` chips in ``n_nodes`` nodes (its network may have room for more).
     ``levels`` names each tier of switches with its count; ``links`` each run of cables as (from, to, cables, optical
-    modules, rate of a cable in B/s); ``unknown`` says in words what power or price leaves out.
+    modules, rate of a cable in B/s); ``parts`` lists what is bought: (switch or module, how many, W each, USD each).
+    A node has ``cards_per_node`` cards, and a leaf joins ``nodes_per_leaf`` nodes by ``leaf_ports`` (down, up): with
+    ``rail`` the same card of each, else all of theirs. ``unknown`` says in words what power or price leaves out.
     """
 
     network: Network
@@ -108,4 +110,9 @@ class FabricBill:
     links: tuple[tuple[str, str, int, int, float], ...] = ()
     n_chips: int = 0
     n_nodes: int = 0
+    parts: tuple[tuple[str, int, float | None, float | None], ...] = ()
+    cards_per_node: int = 1
+    nodes_per_leaf: int = 1
+    leaf_ports: tuple[int, int] = (0, 0)
+    rail: bool = True
     unknown: tuple[str, ...] = ()
