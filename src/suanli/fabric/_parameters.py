@@ -91,7 +91,7 @@ def law_of(family: str, families: Families | None = None, *, clock_hz: float = 0
     return _final(family, clock_hz)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _final(family: str, clock_hz: float) -> Law:
     return _build(_find(family, stored()["final"]["families"]), clock_hz)
 
@@ -131,7 +131,8 @@ def _find(family: str, families: Families) -> Mapping[str, float]:
         if name in estimated:
             own = estimated[name]
             return {**_find(own["like"], families), **own}
-    raise InputError(f"no parameters for links of family '{family}'; known: {', '.join((*families, *estimated))}")
+    known = sorted({n.partition("@")[0].partition("#")[0] for n in (*families, *estimated)} - {HOST})
+    raise InputError(f"no parameters for links of family '{family}'; known: {', '.join(known)}")
 
 
 def measured_here(family: str, name: str) -> bool:
