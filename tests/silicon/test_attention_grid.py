@@ -182,12 +182,17 @@ def test_prefill_s_tiles_of_all_lengths_lose_half_a_round() -> None:
     assert lay.idle[0] * lay.waves[0] == pytest.approx(1.75)
 
 
-def test_tensorrt_llm_moves_a_prompt_s_queries_and_keys_before_it_attends() -> None:
-    def memory(kernel: str) -> float:
+def test_new_keys_are_written_to_the_cache_before_attention() -> None:
+    def before(kernel: str, phase: str) -> float:
         shape = {"n_heads": 32, "n_kv_heads": 8, "head_dim": 128, "window": 0, "q_len": 64, "kv_len": 64, "batch": 2048}
         sizes = {name: np.array([float(value)]) for name, value in shape.items()}
         form = format_of("bf16")
-        return float(attention_work(chip("l40s"), form, form, phase="prefill", kernel=kernel, **sizes).memory[0])  # type: ignore[arg-type]
+        return float(attention_work(chip("l40s"), form, form, phase=phase, kernel=kernel, **sizes).before[0])  # type: ignore[arg-type]
 
-    # queries and outputs 2 x 32, keys and values 2 x 8; before it 2 x (32 + 2 x 8)
-    assert memory("trtllm/torch_flow") == pytest.approx(memory("vllm/vllm_flash_attn_fa2") * (1 + 96 / 80))
+    # vLLM reads and writes 2 x 8 heads of keys and values, TensorRT-LLM turns 32 of queries as well.
+    written = before("vllm/vllm_flash_attn_fa2", "prefill")
+    assert before("trtllm/torch_flow", "prefill") == pytest.approx(written * (32 + 16) / 16)
+    assert before("vllm/vllm_flash_attn_fa2", "decode") == written
+    # TensorRT-LLM's decode appends in the kernel itself; an encoder has no cache.
+    assert before("trtllm/torch_flow", "decode") == 0.0
+    assert before("vllm/vllm_flash_attn_fa2", "encoder") == 0.0

@@ -69,7 +69,7 @@ def test_measured_anchors(name: str, m: int, n: int, k: int, measured: float) ->
 def test_waves_cost_whole_turns_of_the_cores() -> None:
     # A100, n 1024, k 4096: m 3328 takes 105.7 us and m 3584 204.8 us, since 112 tiles need a second turn of 108 cores.
     times = gemm_time(chip("a100"), m=[3072, 3328, 3584], n=1024, k=4096, dtype="bf16")
-    assert times[2] / times[1] > 1.15 > times[1] / times[0]
+    assert times[2] / times[1] > 1.1 > times[1] / times[0]
 
 
 def test_scalar_is_an_array_of_one_and_shapes_broadcast() -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from suanli.silicon._laws import RESOURCES, Work, feature
-from validation.fit._ops_form import PARTS, ROWS, Spec
+from suanli.silicon._laws import PARTS, RESOURCES, Work, feature
+from validation.fit._ops_form import ROWS, Spec
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -149,7 +149,7 @@ def design(columns: Sequence[Column], pieces: Sequence[Piece]) -> Design:
 def _block(columns: Sequence[Column], piece: Piece, rows: NDArray[np.int64]) -> Block:
     index: list[int] = []
     matrices, places = {}, {}
-    ideal = {name: getattr(piece.work, name) for name in RESOURCES}
+    ideal = {name: np.broadcast_to(getattr(piece.work, name), rows.shape) for name in PARTS[1:]}
     ideal["overhead"] = np.full(len(rows), piece.work.launch)
     for part in PARTS:
         first, found = len(index), []
@@ -179,13 +179,14 @@ def predict(found: Array, block: Block, sharpness: float, *, slope: bool) -> tup
     powers = {p: (parts[p] / top) ** sharpness for p in RESOURCES}
     total = sum(powers.values())
     joined = top * total ** (1.0 / sharpness)
-    time = parts["overhead"] + joined
+    time = parts["overhead"] + parts["before"] + joined
     if not slope:
         return np.log(time), None
     out = np.empty((len(time), len(block.index)), dtype=np.float32)
     out[:, block.places["overhead"]] = (parts["overhead"] / time)[:, None] * block.matrices["overhead"]
-    for p in RESOURCES:
-        lift = (joined / time) * powers[p] / total * grown[p] / (1.0 + grown[p])
+    shares = {p: (joined / time) * powers[p] / total for p in RESOURCES} | {"before": parts["before"] / time}
+    for p, share in shares.items():
+        lift = share * grown[p] / (1.0 + grown[p])
         out[:, block.places[p]] = lift[:, None] * block.matrices[p]
     return np.log(time), out
 
@@ -256,7 +257,7 @@ def again(spec: Spec, columns: Sequence[Column], rows: Design, found: Array) -> 
 def _begin(spec: Spec, columns: Sequence[Column]) -> tuple[Array, Array, Mask]:
     """Return where each coefficient starts, its hold, and whether it is a pooled constant, which always stays."""
     constant = np.array([c.feature == "one" and not c.group for c in columns])
-    start = np.array([spec.start[c.part] if one else 0.0 for c, one in zip(columns, constant, strict=True)])
+    start = np.array([spec.start.get(c.part, 0.0) if one else 0.0 for c, one in zip(columns, constant, strict=True)])
     hold = np.array([_HOLD["shift" if c.group else "pooled"][c.feature != "one"] for c in columns])
     hold[[c.part == "memory" and not c.group and c.feature == "one" for c in columns]] = _HOLD_BANDWIDTH
     return start, hold, constant

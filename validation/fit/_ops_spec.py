@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from validation.fit._ops_form import Spec, products
+from validation.fit._ops_form import HOST_START, Spec, products
 from validation.fit._ops_spec_attention import ATTENTION
 
 _GEMM = ("m", "n", "k", "waves")
@@ -24,9 +24,9 @@ GEMM = Spec(
     },
     family=_GEMM_SHIFT,
     kernel=_GEMM_SHIFT,
-    start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "vector": 0.0, "power": 0.0},
+    start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "host": HOST_START},
     sharpness=4.0,
-    common=("power",),
+    common=("power", "host"),
     rows=800,
 )
 
@@ -47,7 +47,7 @@ MOE = Spec(
     },
     family=_MOE_SHIFT,
     kernel=_MOE_SHIFT,
-    start={"overhead": 3.5, "compute": 0.0, "memory": -1.7, "cache": 1.0, "vector": 0.0, "power": 0.0},
+    start={"overhead": 3.5, "memory": -1.7, "cache": 1.0, "host": HOST_START},
     sharpness=5.0,
     rows=800,
 )
@@ -56,7 +56,7 @@ STREAM = Spec(
     base={"memory": ("size",), "cache": ("size",)},
     family={},
     kernel={},
-    start={"overhead": 1.0, "compute": 0.0, "memory": -2.0, "cache": 0.0, "vector": 0.0, "power": 0.0},
+    start={"overhead": 1.0, "memory": -2.0},
     sharpness=2.0,
     common=("cache",),
 )

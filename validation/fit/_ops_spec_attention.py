@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from validation.fit._ops_form import Spec, products
+from validation.fit._ops_form import HOST_START, Spec, products
 
 _ROWS = 1200  # kernels, head widths, windows and caches make more kinds of shapes than a product has
-_START = {"overhead": 2.0, "compute": 0.0, "memory": -1.5, "cache": 1.0, "vector": 1.0, "power": -2.0}
+_START = {
+    "overhead": 2.0,
+    "compute": 0.0,
+    "memory": -1.5,
+    "cache": 1.0,
+    "vector": 1.0,
+    "power": -2.0,
+    "host": HOST_START,
+}
 
 DECODE = Spec(
     base={

@@ -13,11 +13,10 @@ from suanli.estimates import Z80
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import Operator
 from suanli.scoring._ops_work import Group, format_name, law_name, shifts_of
-from suanli.silicon._laws import measure
+from suanli.silicon._laws import PARTS, measure
 from suanli.silicon._parameters import Stored, law_for, law_format
 from suanli.silicon._unit import unit_of
 from validation.fit._ops_engine import Piece
-from validation.fit._ops_form import PARTS
 
 Array = NDArray[np.float64]
 Names = NDArray[np.str_]
@@ -57,14 +56,17 @@ class Rows:
 class Errors:
     """Logarithms of measured over predicted of all rows of a law, with what each row is (arrays of one length).
 
-    ``seen``: without the fifth of the shapes that a row is of; ``new``: without its chip. NaN where there is none.
-    ``part`` is what binds a row as all rows tell it, ``new_part`` as those of other chips do.
+    ``seen``: without the fifth of the shapes that a row is of; ``new``: without its chip; ``alone``: without its chip
+    and as if that resembled none. NaN where there is none. ``part`` is what binds a row as all rows tell it,
+    ``new_part`` and ``alone_part`` as those of other chips do.
     """
 
     seen: Array
     new: Array
+    alone: Array
     part: Names
     new_part: Names
+    alone_part: Names
     chip: Names
     form: Names
     kernel: Names
@@ -74,7 +76,7 @@ class Errors:
 
 def errors_of(stored: Mapping[str, Stored], rows: Sequence[Rows]) -> Errors:
     """Return the errors of ``rows`` under the sets of parameters ``stored``: "final", "shape-N", "chip-ID"."""
-    seen, new, part, new_part = [], [], [], []
+    seen, new, alone, part, new_part, alone_part = [], [], [], [], [], []
     for some in rows:
         part.append(np.array(PARTS)[_predicted(stored["final"], some)[0]])
         error = np.full(len(some.folds), np.nan)
@@ -83,8 +85,12 @@ def errors_of(stored: Mapping[str, Stored], rows: Sequence[Rows]) -> Errors:
         seen.append(error)
         without = stored.get(f"chip-{some.chip.id}")
         bound, error = _predicted(without or stored["final"], some)
-        new.append(error if without else np.full(len(error), np.nan))
+        nothing = np.full(len(error), np.nan)
+        new.append(error if without else nothing)
         new_part.append(np.array(PARTS)[bound])
+        bound, error = _predicted(without or stored["final"], some, stranger=True)
+        alone.append(error if without else nothing)
+        alone_part.append(np.array(PARTS)[bound])
     sizes = [len(some.folds) for some in rows]
 
     def each(values: Sequence[Any]) -> NDArray[Any]:
@@ -93,8 +99,10 @@ def errors_of(stored: Mapping[str, Stored], rows: Sequence[Rows]) -> Errors:
     return Errors(
         seen=np.concatenate(seen),
         new=np.concatenate(new),
+        alone=np.concatenate(alone),
         part=np.concatenate(part),
         new_part=np.concatenate(new_part),
+        alone_part=np.concatenate(alone_part),
         chip=each([some.chip.id for some in rows]),
         form=each([some.form for some in rows]),
         kernel=each([some.kernel for some in rows]),
@@ -111,7 +119,7 @@ def unjudged(kernels: int) -> dict[str, Any]:
     return {**nothing, "kernel_seen": ratios, "kernel_new": ratios, "standing": standing}
 
 
-def _predicted(stored: Stored, some: Rows) -> tuple[NDArray[np.int64], Array]:
+def _predicted(stored: Stored, some: Rows, *, stranger: bool = False) -> tuple[NDArray[np.int64], Array]:
     """Return what binds each row of ``some`` and its error."""
     law = law_for(
         some.chip,
@@ -121,6 +129,7 @@ def _predicted(stored: Stored, some: Rows) -> tuple[NDArray[np.int64], Array]:
         kernel=some.group.kernel,
         shifts=shifts_of(some.operator, some.group),
         parameters={law_name(some.operator): stored},
+        stranger=stranger,
     )
     found = measure(law, some.piece.work)
     return found.bound, some.piece.log_measured - np.log(found.seconds)
@@ -145,11 +154,18 @@ def spread_of(errors: Errors, *, without: str = "") -> dict[str, Any]:
     """
     others = errors.chip != without
     by_part, seen_form, seen_kernel = factors(errors.seen, errors.count, [errors.part, errors.form, errors.kernel])
-    new = np.where(others, errors.new, np.nan)
+    new, alone = (np.where(others, e, np.nan) for e in (errors.new, errors.alone))
     if not np.isfinite(new).any():
         new = np.where(others, _ALONE * errors.seen, np.nan)
-    labels = [errors.new_part, errors.form, errors.standing, errors.kernel]
-    new_part, new_form, standing, new_kernel = factors(new, _alike(errors), labels)
+    # Each chip counts as what it is, and once more as one that resembles none.
+    labels = [
+        np.concatenate([errors.new_part, errors.alone_part]),
+        np.tile(errors.form, 2),
+        np.concatenate([errors.standing, np.full(len(alone), "stranger")]),
+        np.tile(errors.kernel, 2),
+    ]
+    twice = np.concatenate([new, alone])
+    new_part, new_form, standing, new_kernel = factors(twice, np.tile(_alike(errors), 2), labels)
     usual = standing.get("known", 1.0)
     # Of what no chip left out tells, as much is feared as one alone would be believed.
     ratios = {name: standing.get(name, _STRANGEST * usual) for name in ("known", "unknown", "stranger")}

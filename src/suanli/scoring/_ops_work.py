@@ -18,6 +18,7 @@ from suanli.silicon._memory import streamed
 from suanli.silicon._mla import DEEPSEEK
 from suanli.silicon._mla_work import mla_module_work, mla_work
 from suanli.silicon._moe_work import moe_work
+from suanli.silicon._timing import timing_of
 from suanli.silicon._unit import unit_of
 
 Array = NDArray[np.float64]
@@ -76,8 +77,9 @@ def work_of(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) ->
         return streamed(chip, unit, size, missed, spent * numbers)
     form = format_of(group.dtype)
     if operator.kind == "gemm":
-        one = np.ones(rows.height)
-        return gemm_work(chip, form, m=column("m"), n=column("n"), k=column("k"), batch=one, kernel=group.kernel)
+        m, n, k = column("m"), column("n"), column("k")
+        timing = timing_of(group.kernel, form.name)
+        return gemm_work(chip, form, m=m, n=n, k=k, batch=np.ones_like(m), kernel=group.kernel, timing=timing)
     if operator.kind == "mla_bmm":
         inner, outer = (
             (DEEPSEEK.kv_rank, DEEPSEEK.v_dim)
@@ -101,6 +103,7 @@ def work_of(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) ->
             gated=group.gated,
             kernel=group.kernel,
             piled=group.piled,
+            timing=timing_of(group.kernel, form.name, "moe"),
         )
     return _attention(chip, operator, group, rows)
 
@@ -127,6 +130,7 @@ def _attention(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame)
             head_dim=column("head_dim"),
             window=column("window"),
             kernel=group.kernel,
+            timing=timing_of(group.kernel, form.name, "attention"),
         )
     if not operator.law.endswith("_module"):
         return mla_work(
@@ -140,6 +144,7 @@ def _attention(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame)
             kv_len=kv_len,
             n_heads=heads,
             kernel=group.kernel,
+            absorbed=timing_of(group.kernel, form.name, "mla").absorbed,
         )
     return mla_module_work(
         chip,

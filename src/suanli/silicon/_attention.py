@@ -13,6 +13,7 @@ from suanli.silicon._checks import is_warm, shapes
 from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
 from suanli.silicon._parameters import Parameters, law_for
+from suanli.silicon._timing import USUAL
 
 Array = NDArray[np.float64]
 
@@ -62,7 +63,9 @@ def attention_parts(
     law = law_for(chip, f"attention_{phase}", dtype, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
     form = format_of(dtype)
     kv = format_of(kv_dtype) if kv_dtype else form
-    return measure(law, attention_work(chip, form, kv, phase=phase, kernel=kernel, warm=is_warm(cache), **sizes))
+    warm = is_warm(cache)
+    work = attention_work(chip, form, kv, phase=phase, kernel=kernel, warm=warm, timing=USUAL, **sizes)
+    return measure(law, work)
 
 
 attention_time = timed(attention_parts, "batch", "q_len", "kv_len", "n_heads", "n_kv_heads", "head_dim", "window")

@@ -41,7 +41,8 @@ class Grid:
     scalar_narrow: bool
     pads: tuple[float, ...]
     scattered: bool
-    prepares: bool
+    writes: tuple[str, ...]
+    rotates: bool
 
 
 @cache

@@ -9,6 +9,7 @@ from suanli.kinds import BITS, Chip
 from suanli.silicon._attention_grid import Grid, Heads, Layout, grid_of, layout_of, padded
 from suanli.silicon._formats import Format, peak_rate
 from suanli.silicon._laws import Work
+from suanli.silicon._timing import USUAL, Timing
 from suanli.silicon._unit import Unit, energy_time, unit_of
 
 Array = NDArray[np.float64]
@@ -17,6 +18,7 @@ _LATENCY = 0.5e-6  # s; of a tile's chain of loads and stores, which memory make
 _CYCLES = 900.0  # cycles that the same chain spends in the core
 _SHARED = 128.0  # bytes that a core reads from shared memory in a cycle
 LAUNCH = 0.57e-6  # s; prefill is launched kernel by kernel, which no clock shortens
+_EXCHANGED = 12.0  # bytes of a score between apart units: 32 bits out and in, a 16-bit weight out and in
 _NONE = np.zeros(1)
 _KEPT = 0.8  # share of the last cache that keys and values read again and again may fill
 _CLIFF = 0.5  # share beyond that, by which a cycle of reads has evicted all of itself
@@ -50,6 +52,7 @@ def attention_work(
     window: Array,
     kernel: str | None = None,
     warm: bool = True,
+    timing: Timing = USUAL,
 ) -> Work:
     """Return the ideal work of attention of these shapes; not ``warm``: keys and values come from memory."""
     grid = grid_of("processor" if unit_of(chip).kind == "cpu" else kernel or "usual")
@@ -71,8 +74,8 @@ def attention_work(
         history=kv_len,
         narrow=kv.activation <= 1.0,
     )
-    # A kernel of its own rotates queries and keys first and writes keys and values to their pages.
-    passing = 2.0 * batch * q_len * (n_heads + 2.0 * n_kv_heads) * head_dim * form.activation
+    written = batch * q_len * 2.0 * n_kv_heads * head_dim * (form.activation + kv.activation)
+    turned = batch * q_len * n_heads * head_dim * 2.0 * form.activation
     narrowed = phase == "prefill" and unit_of(chip).family in grid.multiplies_narrow and shape.narrow
     return work_on(
         chip,
@@ -82,9 +85,10 @@ def attention_work(
         decode=phase == "decode",
         width=2.0 * head_dim,
         queries=batch * n_heads * head_dim * q_len * (form.activation + form.output),
-        prepared=passing if grid.prepares and phase == "prefill" else np.zeros_like(passing),
+        prepared=float(phase in grid.writes) * (written + float(grid.rotates) * turned),
         flop=4.0 * batch * n_heads * head_dim * pairs,
         warm=warm,
+        host=timing.host,
     )
 
 
@@ -101,10 +105,11 @@ def work_on(
     prepared: Array = _NONE,
     splits: bool = True,
     warm: bool = True,
+    host: float = 0.0,
 ) -> Work:
     """Return the work of ``shape``; ``width`` is the sum of key and value widths, ``queries`` bytes in and out.
 
-    ``prepared`` are bytes that a kernel before this one moves.
+    ``prepared`` are bytes that a kernel before this one moves; ``host`` seconds that the host needs for a call.
     """
     unit = unit_of(chip)
     lay = layout_of(unit, grid, shape, decode=decode, splits=splits)
@@ -114,20 +119,24 @@ def work_on(
     again = _missing(size, unit.cache)
     missed = again if warm else shape.keys + _missing(queries, unit.cache)
     # Where blocks of a sequence run far apart, each finds its keys evicted by those of other sequences.
-    missed = missed + (lay.passes - 1.0) * _missing(shape.keys, unit.cache) + _missing(prepared, unit.cache)
+    missed = missed + (lay.passes - 1.0) * _missing(shape.keys, unit.cache)
     peak = peak_rate(chip, form.rate)
     together = np.add if unit.kind == "cpu" else np.hypot  # a core has no unit for exponentials beside its products
+    drawn = np.where(lay.drawn > 0.0, queries + lay.drawn + partial, 0.0)
+    exchanged = _EXCHANGED * lay.scored if unit.apart else np.zeros_like(size)
     # Each warp of 16 rows reads a tile's keys and values from shared memory.
     fetched = lay.scored * shape.lanes / (8.0 * _SHARED * unit.cores * unit.clock) if decode and not splits else 0.0
     return Work(
         compute=(fetched + together(2.0 * lay.scored * shape.lanes / peak, lay.scored / unit.exp_rate)) * lay.idle,
         memory=missed / unit.bandwidth,
-        cache=np.where(lay.drawn > 0.0, (queries + lay.drawn + partial) * lay.idle / unit.cache_rate, 0.0),
+        cache=(drawn + exchanged) * lay.idle / unit.cache_rate,
         vector=(_LATENCY + _CYCLES / unit.clock) * np.ceil(lay.waves),
         power=energy_time(unit, flop, BITS[form.rate]),
         roofline=np.maximum(flop / peak, size / unit.bandwidth),
         flop=flop,
-        launch=1e3 / unit.clock if decode else LAUNCH,
+        launch=(1e3 / unit.clock if decode else LAUNCH) * (2.0 if prepared.any() else 1.0),
+        before=np.maximum(_missing(prepared, unit.cache) / unit.bandwidth, prepared / unit.cache_rate),
+        host=np.full_like(size, host),
         features=_features(unit, shape, lay, width, size, again),
     )
 

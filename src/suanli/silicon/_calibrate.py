@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from suanli.errors import InputError
 from suanli.kinds import Chip
 from suanli.silicon._gemm import gemm_time
-from suanli.silicon._gemm_work import TURNS
 from suanli.silicon._memory import elementwise_time
+from suanli.silicon._timing import TURNS
 from suanli.sources import Source
 
 Array = NDArray[np.float64]
@@ -208,7 +208,7 @@ def _first_guess(machine: Machine, samples: Sequence[Sample]) -> Chip:
 
 def _turns(weights: Any, copy: Callable[[Any], Any]) -> Iterator[Any]:
     """Return ``weights`` and copies of it in turn for ever: a model's layers find theirs in memory, not in cache."""
-    return cycle([weights, *(copy(weights) for _ in range(TURNS - 1))])
+    return cycle([weights, *(copy(weights) for _ in range(int(TURNS) - 1))])
 
 
 def this_machine() -> Machine:

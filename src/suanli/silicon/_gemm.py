@@ -12,6 +12,7 @@ from suanli.silicon._formats import format_of
 from suanli.silicon._gemm_work import gemm_work
 from suanli.silicon._laws import Measured, measure
 from suanli.silicon._parameters import Parameters, law_for
+from suanli.silicon._timing import USUAL
 
 Array = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ def gemm_parts(
     warm = is_warm(cache)
     sizes = shapes(m=m, n=n, k=k, batch=batch)
     law = law_for(chip, "gemm", dtype, kernel=kernel, parameters=parameters)
-    return measure(law, gemm_work(chip, format_of(dtype), **sizes, warm=warm, kernel=kernel))
+    return measure(law, gemm_work(chip, format_of(dtype), **sizes, warm=warm, kernel=kernel, timing=USUAL))
 
 
 gemm_time = timed(gemm_parts, "m", "n", "k", "batch")

@@ -9,12 +9,14 @@ from suanli.kinds import BITS, Chip
 from suanli.silicon._formats import Format, peak_rate
 from suanli.silicon._gemm_tiles import Tiles, stated_tiles
 from suanli.silicon._laws import Work
+from suanli.silicon._timing import USUAL, Timing
 from suanli.silicon._unit import Unit, energy_time, unit_of
 
 Array = NDArray[np.float64]
 
 _K_STEP = 512.0  # a split of k shorter than this is not worth its reduction
-TURNS = 6  # weight matrices that the measured tables used in turn, so that one alone does not stay in cache
+_WIDE = 2.0  # bytes of an activation before it is quantised
+_EXCHANGED = 8.0  # bytes of a 32-bit sum that matrix units write for vector units to scale
 _PANELS = 6.0  # times a weight's bytes that making and using a processor's panels moves through its cache
 _STEP = 128.0  # bytes of a row that a tile loads at once
 _STEP_TIME = 5e-8  # s from one such load to the next: memory's latency over some eight loads in flight
@@ -31,8 +33,12 @@ def gemm_work(
     batch: Array,
     warm: bool = True,
     kernel: str | None = None,
+    timing: Timing = USUAL,
 ) -> Work:
-    """Return the ideal work of ``batch`` products of these sizes, and the features of their efficiency."""
+    """Return the ideal work of ``batch`` products of these sizes, and the features of their efficiency.
+
+    Activations narrower than 16 bits are quantised first; ``timing`` says how often the weights change.
+    """
     unit = unit_of(chip)
     stated = stated_tiles(kernel, form.name, unit.family, m=m, n=n, batch=batch, cores=unit.cores)
     padded, waves, split, area = in_waves(unit, stated, k) if stated else tiling(unit, m=m, n=n, k=k, batch=batch)
@@ -40,7 +46,12 @@ def gemm_work(
     weights = form.weight * batch * k * n
     rest = batch * (form.activation * m * k + form.output * m * n)
     size = weights + rest
-    again = missing(size, TURNS * weights + rest, unit.cache)
+    cycled = timing.cycled(weights, unit.cache) + rest
+    again = missing(size, cycled, unit.cache)
+    quantised = timing.quantises and form.activation < _WIDE and unit.kind != "cpu"
+    wide = (_WIDE + form.activation) * batch * m * k if quantised else np.zeros_like(size)
+    wide_missed = missing(wide, cycled + wide, unit.cache) if warm else wide
+    exchanged = _EXCHANGED * batch * m * n if quantised and unit.apart else 0.0
     # No clock shortens a tile's chain of loads down k; where software or a sequencer moves operands, they run ahead.
     chained = unit.kind in ("gpu_hbm", "gpu_gddr", "npu")
     steps = np.ceil(k * form.activation / _STEP) / split if chained else np.zeros_like(size)
@@ -49,12 +60,14 @@ def gemm_work(
     return Work(
         compute=padded / rate,
         memory=(again if warm else size) / unit.bandwidth,
-        cache=(size + panels) / unit.cache_rate,
+        cache=(size + panels + exchanged) / unit.cache_rate,
         vector=np.ceil(waves) * steps * _STEP_TIME,
         power=energy_time(unit, flop, BITS[form.rate]),
         roofline=np.maximum(flop / rate, size / unit.bandwidth),
         flop=flop,
-        launch=1e3 / unit.clock,
+        launch=(2.0 if quantised else 1.0) * 1e3 / unit.clock,
+        before=np.maximum(wide_missed / unit.bandwidth, wide / unit.cache_rate),
+        host=np.full_like(size, timing.host),
         features={
             "m": np.log2(np.minimum(m, 65536.0)) / 5.0 - 1.4,
             "n": np.log2(np.clip(n, 16.0, 131072.0)) / 4.0 - 2.8,

@@ -1,8 +1,8 @@
 """The law of time: an operator's ideal work on each resource, slowed by measured efficiencies.
 
-    t = overhead + (compute^p + memory^p + cache^p + vector^p + power^p)^(1/p)
-    compute = ideal compute time x (1 + exp(coefficients . features)), and so for the other resources
-    overhead = one thousand cycles x exp(coefficients . features)
+    t = overhead + before + (compute^p + memory^p + cache^p + vector^p + power^p + host^p)^(1/p)
+    compute = ideal compute time x (1 + exp(coefficients . features)), and so for the other resources and before
+    overhead = one thousand cycles a kernel x exp(coefficients . features)
 
 A slow-down is never below 1, so nothing runs above the format's peak nor above DRAM bandwidth for bytes that no cache
 holds; features know shapes, cores and cache but neither peak nor bandwidth, so more of either is never slower.
@@ -11,7 +11,7 @@ holds; features know shapes, cores and cache but neither peak nor bandwidth, so 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 Slopes = Mapping[str, Mapping[str, float]]
 """Coefficients by part and feature; the feature ``one`` is the constant, ``a*b`` a product of two features."""
 
-RESOURCES: tuple[str, ...] = ("compute", "memory", "cache", "vector", "power")
-PARTS: tuple[str, ...] = ("overhead", *RESOURCES)
+RESOURCES: tuple[str, ...] = ("compute", "memory", "cache", "vector", "power", "host")
+PARTS: tuple[str, ...] = ("overhead", "before", *RESOURCES)
 _CAP = 12.0  # exp() of more is no efficiency
 
 
@@ -32,8 +32,10 @@ class Work:
     ``compute``: tiles in waves at the format's peak; ``memory``: bytes beyond the cache at the memory's bandwidth;
     ``cache``: all bytes at the last cache's rate; ``vector``: exponentials and other work beside the matrix units;
     ``power``: the energy of the multiplications over the chip's power limit, which lowers clocks in sustained work;
+    ``before``: a pass over operands that must end before the multiplications begin; ``host``: what the host needs to
+    launch them, where no graph does, which hides whatever is shorter.
     ``roofline``: the longer of true FLOP at peak and all bytes at the memory's bandwidth; ``flop``: true
-    FLOP; ``launch``: 1,000 cycles.
+    FLOP; ``launch``: 1,000 cycles for each kernel.
     """
 
     compute: Array
@@ -45,6 +47,8 @@ class Work:
     flop: Array
     launch: float
     features: Mapping[str, Array]
+    before: Array = field(default_factory=lambda: np.zeros(1))
+    host: Array = field(default_factory=lambda: np.zeros(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +91,28 @@ def feature(features: Mapping[str, Array], name: str) -> Array:
 
 
 def parts_of(law: Law, work: Work) -> dict[str, Array]:
-    """Return seconds of overhead and on each resource, before they are joined."""
+    """Return seconds of each of PARTS, before they are joined."""
     shape = work.compute.shape
     out = {"overhead": work.launch * np.exp(exponent(law, "overhead", work.features, shape))}
-    for part in RESOURCES:
+    for part in PARTS[1:]:
         ideal: Array = getattr(work, part)
-        out[part] = ideal * (1.0 + np.exp(exponent(law, part, work.features, shape))) if ideal.any() else ideal
+        slow = 1.0 + np.exp(exponent(law, part, work.features, shape)) if ideal.any() else np.ones(shape)
+        out[part] = ideal * slow
     return out
 
 
 def join(parts: Mapping[str, Array], sharpness: float) -> Array:
-    """Return the operator's time from its ``parts``: overhead plus the p-norm of the resources."""
+    """Return the operator's time from its ``parts``: overhead and what comes before, plus the resources' p-norm."""
     top = np.maximum.reduce([parts[name] for name in RESOURCES])
     scale = np.where(top > 0.0, top, 1.0)
     total = sum((parts[name] / scale) ** sharpness for name in RESOURCES)
-    out: Array = parts["overhead"] + np.where(top > 0.0, scale * total ** (1.0 / sharpness), 0.0)
+    out: Array = parts["overhead"] + parts["before"] + np.where(top > 0.0, scale * total ** (1.0 / sharpness), 0.0)
     return out
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Operators under a law: seconds of overhead and on each resource, and their joint time."""
+    """Operators under a law: seconds of each of PARTS, and their joint time."""
 
     law: Law
     parts: Mapping[str, Array]

@@ -52,7 +52,9 @@ def mla_parts(
     kv = format_of(kv_dtype) if kv_dtype else form
     if not module:
         law = law_for(chip, f"mla_{phase}_core", dtype, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
-        return measure(law, mla_work(chip, form, kv, latent, phase=phase, kernel=kernel, warm=is_warm(cache), **sizes))
+        warm = is_warm(cache)
+        work = mla_work(chip, form, kv, latent, phase=phase, kernel=kernel, warm=warm, absorbed=False, **sizes)
+        return measure(law, work)
     products = format_of(gemm_dtype or dtype)
     law = law_for(chip, f"mla_{phase}_module", products.name, kv_dtype=kv_dtype, kernel=kernel, parameters=parameters)
     return measure(

@@ -29,12 +29,17 @@ def mla_work(
     n_heads: Array,
     kernel: str | None = None,
     warm: bool = True,
+    absorbed: bool = False,
 ) -> Work:
-    """Return the ideal work of the latent attention core; decode reads the shared latent, prefill expanded heads."""
+    """Return the ideal work of the latent attention core; decode reads the shared latent, prefill expanded heads.
+
+    ``absorbed``: a prefill that reads the latent too.
+    """
     none = np.zeros_like(q_len)
     pairs = attended(q_len, kv_len, none, causal=True)
     decode = phase == "decode"
-    if decode:
+    shared = decode or absorbed
+    if shared:
         wide_k, wide_v = latent.kv_rank + latent.rope_dim, latent.kv_rank
         keys = batch * kv_len * wide_k * kv.activation
     else:
@@ -46,7 +51,7 @@ def mla_work(
         reach=kv_len,
         pairs=pairs,
         heads=n_heads,
-        groups=np.ones_like(n_heads) if decode else n_heads,
+        groups=np.ones_like(n_heads) if shared else n_heads,
         window=none,
         cut=np.zeros(np.shape(n_heads), dtype=bool),
         keys=keys,

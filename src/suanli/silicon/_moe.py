@@ -13,6 +13,7 @@ from suanli.silicon._formats import format_of
 from suanli.silicon._laws import Measured, measure
 from suanli.silicon._moe_work import moe_work
 from suanli.silicon._parameters import Parameters, law_for
+from suanli.silicon._timing import USUAL
 
 Array = NDArray[np.float64]
 
@@ -56,7 +57,8 @@ def moe_parts(
     if (sizes["ep"] > sizes["n_experts"]).any():
         raise InputError("ep is above n_experts; a chip needs at least one expert")
     law = law_for(chip, "moe_ffn", dtype, kernel=kernel, parameters=parameters)
-    work = moe_work(chip, format_of(dtype), gated=gated, warm=is_warm(cache), kernel=kernel, piled=False, **sizes)
+    form, warm = format_of(dtype), is_warm(cache)
+    work = moe_work(chip, form, gated=gated, warm=warm, kernel=kernel, piled=False, timing=USUAL, **sizes)
     return measure(law, work)
 
 

@@ -11,6 +11,7 @@ from suanli.silicon._gemm_work import missing
 from suanli.silicon._laws import Work
 from suanli.silicon._moe_grid import drawn, layout_of, spent, tiles_of
 from suanli.silicon._moe_load import Load, load_of
+from suanli.silicon._timing import USUAL, Timing
 from suanli.silicon._unit import energy_time, unit_of
 
 Array = NDArray[np.float64]
@@ -32,6 +33,7 @@ def moe_work(
     warm: bool = True,
     kernel: str | None = None,
     piled: bool = False,
+    timing: Timing = USUAL,
 ) -> Work:
     """Return the ideal work of the experts' products on the most loaded chip; not ``warm``: weights from memory.
 
@@ -68,6 +70,7 @@ def moe_work(
         roofline=np.maximum(flop / rate, size / unit.bandwidth),
         flop=flop,
         launch=1e3 / unit.clock,
+        host=np.full_like(size, timing.host),
         features={
             **_shape_features(load, hidden, width),
             "waves": np.clip(waves, -6.0, 8.0) / 3.0,

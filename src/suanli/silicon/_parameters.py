@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -145,16 +145,19 @@ def law_for(
     kernel: str | None = None,
     shifts: Sequence[str] = (),
     parameters: Parameters | None = None,
+    stranger: bool = False,
 ) -> Law:
     """Return the law of operator ``op`` in format ``dtype`` on ``chip``; ``shifts`` names further ones that apply.
 
     Efficiencies of the chip's own family apply where measured, else a share of those it resembles and for the rest the
     mean of all families; the interval widens at each step. Without a ``kernel`` the mean of the measured ones holds.
-    Raises InputError for an operator that the parameters do not know.
+    A ``stranger`` resembles none, whatever its family. Raises InputError for an operator that the parameters do not
+    know.
     """
+    kin = replace(kin_of(chip), like="") if stranger else kin_of(chip)
     if parameters is None:
-        return _final_law(kin_of(chip), op, dtype, kv_dtype, kernel, tuple(shifts))
-    return _law(kin_of(chip), op, dtype, kv_dtype, kernel, shifts, parameters)
+        return _final_law(kin, op, dtype, kv_dtype, kernel, tuple(shifts))
+    return _law(kin, op, dtype, kv_dtype, kernel, shifts, parameters)
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,7 @@ class Unit:
     ECC takes of it, infinite where on-chip SRAM is all there is; ``cache`` (B) is the last cache that all cores share,
     ``cache_rate`` (B/s) what the cores can draw from it. ``exp_rate`` counts exponentials per second;
     ``joule_per_flop`` is a first estimate for 16-bit operands; ``watts`` what the sustained limit leaves for work,
-    infinite where unknown.
+    infinite where unknown. ``apart``: matrix and vector units share no buffer and exchange through the cache.
     """
 
     family: str
@@ -45,6 +45,7 @@ class Unit:
     exp_rate: float
     joule_per_flop: float
     watts: float
+    apart: bool
 
 
 def unit_of(chip: Chip) -> Unit:
@@ -75,6 +76,7 @@ def unit_of(chip: Chip) -> Unit:
         exp_rate=entry["exp"] * cores * clock,
         joule_per_flop=_PICO * entry["energy"] * math.sqrt(_NARROW / entry["core"]),
         watts=_watts(chip, known["standing"]),
+        apart=entry["apart"],
     )
 
 
