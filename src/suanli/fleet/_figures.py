@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from suanli.fleet._needs import rebuilt
 from suanli.fleet._plan import Outlook, Plan
 from suanli.fleet._provenance import Node, serve_figure, sourced, train_figure
 from suanli.fleet._results import Row, grouped, spread
-from suanli.fleet._solve import Solved, served_share
+from suanli.fleet._solve import Solved, Trial, served_share
 from suanli.fleet._units import unit_costs
 from suanli.fleet.mathematics._base import ABSENT
 from suanli.sources import Figure
 
 Array = NDArray[np.float64]
+Add = Callable[[Figure], Figure]
 SOLUTION = "solution of the two-stage programme (docs/mathematics.md) over the futures of the view"
 SERVED = "worth of requests served over worth of those asked for"
 SERVED_YEAR = "mean over the year's months and the futures of requests served over asked for"
@@ -29,6 +31,8 @@ ODDS = "probability of the futures in which the run is done by its deadline"
 DONE = "part of the run's tokens trained by its deadline, mean over the futures"
 VSS = "value of the stochastic solution: mean cost of the plan made on expected values less that of this plan"
 EVPI = "expected value of perfect information: mean cost of this plan less the mean of the best with each future known"
+COST = "sum of its parts, discounted, mean over the futures"
+GAIN = "what the plan saves on fresh futures over the one made on expected values"
 REGRET = "mean over the futures of cost less the best with that future known"
 
 
@@ -53,74 +57,79 @@ def figures_of(plan: Plan, every: Mapping[tuple[str, str], Mapping[str, list[Row
             _plan_figures(plan, outlook, variant.id, every[outlook.view.id, variant.id], add, out)
     for _, figure in unit_costs(plan, plan.outlooks[0], plan.variants[0].id):
         add(figure)
-    _worth_figures(plan, add, out)
-    _differences(plan, add, out)
+    main = {"cost of the plan": out[f"{plan.outlooks[0].view.id}.{plan.variants[0].id}.cost"]}
+    for figure in chain(_worth_figures(plan, main), _trial_figures(plan.trial, main), _differences(plan, out)):
+        add(figure)
     return out
 
 
+def _spread(name: str, usd: Array, probability: Array, formula: str, inputs: Mapping[str, Node]) -> Figure:
+    """Return the figure of what every future costs or gains: its mean, 10th and 90th percentile."""
+    mean, low, high = spread(usd, probability)
+    return Figure(name, mean, "USD", formula, inputs, low, high)
+
+
 def _plan_figures(
-    plan: Plan, outlook: Outlook, variant: str, tables: Mapping[str, list[Row]], add: Any, out: dict[str, Figure]
+    plan: Plan, outlook: Outlook, variant: str, tables: Mapping[str, list[Row]], add: Add, out: dict[str, Figure]
 ) -> None:
-    solved, spec = outlook.plans[variant], outlook.spec
     prefix = f"{outlook.view.id}.{variant}"
-    money = add(_budget_figure(outlook, variant, plan, prefix))
-    budgets: dict[str, Node] = {"budgets": money}
-    rests = part_inputs(outlook, tables["orders"], prefix)
-    inputs: dict[str, Node] = {}
-    for name, values in cost_parts(solved).items():
-        mean, low, high = spread(values * 1e6, solved.program.setting.futures.probability)
-        of = {**rests.get(name, {}), **budgets}
-        inputs[name] = add(Figure(f"{prefix}.cost.{name}", mean, "USD", f"expected {name}: {SOLUTION}", of, low, high))
-    mean, low, high = spread(solved.costs * 1e6, solved.program.setting.futures.probability)
-    add(Figure(f"{prefix}.cost", mean, "USD", "sum of its parts, discounted, mean over the futures", inputs, low, high))
-    share = spread(served_share(solved.program, solved.answer.x), solved.program.setting.futures.probability)
-    demands = {s.id: sourced(spec, f"demand.{s.id}", _last_point(s), "") for s in spec.services}
-    add(
-        Figure(
-            f"{prefix}.served",
-            share[0],
-            "%",
-            SERVED,
-            {**demands, **budgets},
-            share[1],
-            share[2],
-        )
-    )
-    _order_figures(outlook, tables, add, prefix, budgets)
-    for (service, year), yearly in _by_year(tables["service"]).items():
-        rates = {k: out[k] for k in out if k.startswith(f"rate.{service}.")}
-        add(
-            Figure(
-                f"{prefix}.served.{service}.{year}",
-                yearly[0],
-                "%",
-                SERVED_YEAR,
-                {**rates, f"demand.{service}": demands[service]},
-                yearly[1],
-                yearly[2],
-            )
-        )
-    yearly_budgets = budget_inputs(outlook, variant, plan)
+    budgets: dict[str, Node] = {"budgets": add(_budget_figure(outlook, variant, plan, prefix))}
+    _cost_figures(outlook, variant, tables, add, prefix, budgets)
+    _service_figures(outlook, variant, tables, add, out, prefix, budgets)
+    yearly = budget_inputs(outlook, variant, plan)
     for row in tables["money"]:
-        own = {k: v for k, v in yearly_budgets.items() if k.startswith(f"budget.{row['pot']}")}
+        own = {k: v for k, v in yearly.items() if k.startswith(f"budget.{row['pot']}")}
         add(Figure(f"{prefix}.money.{row['pot']}.{row['year']}", row["planned"], "USD", DRAWN, own))
     for row in tables["share"]:
         if row["reached"] is not None:
-            stated = next(s for s in spec.shares if s.id == row["share"])
-            add(
-                Figure(
-                    f"{prefix}.share.{row['share']}.{row['year']}",
-                    row["reached"],
-                    "%",
-                    SHARE,
-                    {"target": sourced(spec, f"share.{stated.id}", stated.minimum, "%")},
-                )
-            )
+            stated = next(s for s in outlook.spec.shares if s.id == row["share"])
+            target = {"target": sourced(outlook.spec, f"share.{stated.id}", stated.minimum, "%")}
+            add(Figure(f"{prefix}.share.{row['share']}.{row['year']}", row["reached"], "%", SHARE, target))
     _run_figures(outlook, tables, add, out, prefix)
 
 
+def _cost_figures(
+    outlook: Outlook,
+    variant: str,
+    tables: Mapping[str, list[Row]],
+    add: Add,
+    prefix: str,
+    budgets: dict[str, Node],
+) -> None:
+    """Add the cost of each part of a plan, and of the whole."""
+    solved = outlook.plans[variant]
+    odds = solved.program.setting.futures.probability
+    rests = part_inputs(outlook, tables["orders"], prefix)
+    parts: dict[str, Node] = {}
+    for name, values in cost_parts(solved).items():
+        inputs = {**rests.get(name, {}), **budgets}
+        parts[name] = add(_spread(f"{prefix}.cost.{name}", values * 1e6, odds, f"expected {name}: {SOLUTION}", inputs))
+    add(_spread(f"{prefix}.cost", solved.costs * 1e6, odds, COST, parts))
+
+
+def _service_figures(
+    outlook: Outlook,
+    variant: str,
+    tables: Mapping[str, list[Row]],
+    add: Add,
+    out: dict[str, Figure],
+    prefix: str,
+    budgets: dict[str, Node],
+) -> None:
+    """Add the share of demand served, in all and by service and year, and the orders in between."""
+    solved, spec = outlook.plans[variant], outlook.spec
+    mean, low, high = spread(served_share(solved.program, solved.answer.x), solved.program.setting.futures.probability)
+    demands = {s.id: sourced(spec, f"demand.{s.id}", _last_point(s), "") for s in spec.services}
+    add(Figure(f"{prefix}.served", mean, "%", SERVED, {**demands, **budgets}, low, high))
+    _order_figures(outlook, tables, add, prefix, budgets)
+    for (service, year), (mean, low, high) in _by_year(tables["service"]).items():
+        rates = {k: out[k] for k in out if k.startswith(f"rate.{service}.")}
+        inputs: dict[str, Node] = {**rates, f"demand.{service}": demands[service]}
+        add(Figure(f"{prefix}.served.{service}.{year}", mean, "%", SERVED_YEAR, inputs, low, high))
+
+
 def _order_figures(
-    outlook: Outlook, tables: Mapping[str, list[Row]], add: Any, prefix: str, budgets: dict[str, Node]
+    outlook: Outlook, tables: Mapping[str, list[Row]], add: Add, prefix: str, budgets: dict[str, Node]
 ) -> None:
     offers = {o.id: o for o in outlook.spec.offers}
     for (offer, quarter), chips in grouped(tables["orders"], ("offer", "quarter"), "chips"):
@@ -129,7 +138,7 @@ def _order_figures(
 
 
 def _run_figures(
-    outlook: Outlook, tables: Mapping[str, list[Row]], add: Any, out: dict[str, Figure], prefix: str
+    outlook: Outlook, tables: Mapping[str, list[Row]], add: Add, out: dict[str, Figure], prefix: str
 ) -> None:
     for run in outlook.spec.runs:
         rows = [r for r in tables["training"] if r["run"] == run.id]
@@ -140,114 +149,44 @@ def _run_figures(
         if run.tokens != "compute-optimal":
             inputs["tokens"] = sourced(outlook.spec, f"{run.id}.tokens", run.tokens, "token")
         inputs["experiments"] = sourced(outlook.spec, f"{run.id}.experiments", run.experiments, "")
-        add(
-            Figure(
-                f"{prefix}.run.{run.id}.odds",
-                odds,
-                "%",
-                ODDS,
-                inputs,
-            )
-        )
-        add(
-            Figure(
-                f"{prefix}.run.{run.id}.done",
-                done,
-                "%",
-                DONE,
-                inputs,
-            )
-        )
+        add(Figure(f"{prefix}.run.{run.id}.odds", odds, "%", ODDS, inputs))
+        add(Figure(f"{prefix}.run.{run.id}.done", done, "%", DONE, inputs))
 
 
-def _worth_figures(plan: Plan, add: Any, out: dict[str, Figure]) -> None:
-    w = plan.worth
-    main = {"cost of the plan": out[f"{plan.outlooks[0].view.id}.{plan.variants[0].id}.cost"]}
-    f = plan.main.program.setting.futures
-    add(
-        Figure(
-            "worth.vss",
-            w.vss * 1e6,
-            "USD",
-            VSS,
-            main,
-        )
-    )
-    add(
-        Figure(
-            "worth.evpi",
-            w.evpi * 1e6,
-            "USD",
-            EVPI,
-            main,
-        )
-    )
-    mean, low, high = spread(w.regret * 1e6, f.probability)
-    add(
-        Figure(
-            "worth.regret",
-            mean,
-            "USD",
-            REGRET,
-            main,
-            low,
-            high,
-        )
-    )
-    add(
-        Figure(
-            "worth.reduction_error",
-            f.error,
-            "%",
-            f"mean discrepancy of {f.n} futures from {f.joint} joint ones, over that of the likeliest one",
-            {},
-        )
-    )
-    if plan.trial is not None:
-        t = plan.trial
-        equal = np.full(len(t.costs), 1.0 / len(t.costs))
-        for name, values in (("plan", t.costs), ("deterministic", t.deterministic)):
-            mean, low, high = spread(values * 1e6, equal)
-            add(
-                Figure(
-                    f"trial.{name}",
-                    mean,
-                    "USD",
-                    f"mean cost over {len(values)} fresh futures, first stage held",
-                    main,
-                    low,
-                    high,
-                )
-            )
-        gain, low, high = spread((t.deterministic - t.costs) * 1e6, equal)
-        add(
-            Figure(
-                "trial.gain",
-                gain,
-                "USD",
-                "what the plan saves on fresh futures over the one made on expected values",
-                main,
-                low,
-                high,
-            )
-        )
+def _worth_figures(plan: Plan, main: Mapping[str, Node]) -> Iterator[Figure]:
+    """Yield what planning on futures is worth, what knowing them would be, and what the kept ones miss."""
+    worth, futures = plan.worth, plan.main.program.setting.futures
+    yield Figure("worth.vss", worth.vss * 1e6, "USD", VSS, main)
+    yield Figure("worth.evpi", worth.evpi * 1e6, "USD", EVPI, main)
+    yield _spread("worth.regret", worth.regret * 1e6, futures.probability, REGRET, main)
+    missed = f"mean discrepancy of {futures.n} futures from {futures.joint} joint ones, over that of the likeliest one"
+    yield Figure("worth.reduction_error", futures.error, "%", missed, {})
 
 
-def _differences(plan: Plan, add: Any, out: dict[str, Figure]) -> None:
-    """Add what the rules of a later view cost: its plan's cost and service against the first view's."""
+def _trial_figures(trial: Trial | None, main: Mapping[str, Node]) -> Iterator[Figure]:
+    """Yield what the plan and the one made on expected values cost on fresh futures, and the gain between them."""
+    if trial is None:
+        return
+    equal = np.full(len(trial.costs), 1.0 / len(trial.costs))
+    for name, costs in (("plan", trial.costs), ("deterministic", trial.deterministic)):
+        told = f"mean cost over {len(costs)} fresh futures, first stage held"
+        yield _spread(f"trial.{name}", costs * 1e6, equal, told, main)
+    yield _spread("trial.gain", (trial.deterministic - trial.costs) * 1e6, equal, GAIN, main)
+
+
+def _differences(plan: Plan, out: Mapping[str, Figure]) -> Iterator[Figure]:
+    """Yield what the rules of a later view cost: its plan's cost and service against the first view's."""
     first = plan.outlooks[0]
     for outlook in plan.outlooks[1:]:
         for variant in plan.variants:
-            a, b = f"{first.view.id}.{variant.id}", f"{outlook.view.id}.{variant.id}"
             for what, unit in (("served", "%"), ("cost", "USD")):
-                add(
-                    Figure(
-                        f"{b}.{what}.change",
-                        out[f"{b}.{what}"].value - out[f"{a}.{what}"].value,
-                        unit,
-                        f"{what} {outlook.view.title} less {what} {first.view.title}",
-                        {"later": out[f"{b}.{what}"], "earlier": out[f"{a}.{what}"]},
-                    )
+                earlier, later = (out[f"{one.view.id}.{variant.id}.{what}"] for one in (first, outlook))
+                yield Figure(
+                    f"{later.name}.change",
+                    later.value - earlier.value,
+                    unit,
+                    f"{what} {outlook.view.title} less {what} {first.view.title}",
+                    {"later": later, "earlier": earlier},
                 )
 
 

@@ -112,9 +112,8 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
     measured = _measured(row)
     if not measured:
         raise _Unscorable("no ttft, tpot or output rate")
-    chip_text, model_text = str(row["chip"] or ""), str(row["model"] or "")
-    chip = catalog.chip(catalog.resolve_chip(chip_text).id)
-    found = catalog.resolve_model(model_text)
+    chip = catalog.chip(catalog.resolve_chip(str(row["chip"] or "")).id)
+    found = catalog.resolve_model(str(row["model"] or ""))
     model = catalog.model(found.id)
     title, notes = str(row.get("source_title") or ""), str(row.get("notes") or "")
     command = notes.partition("cmd:")[2]
@@ -127,11 +126,8 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
     precision, known = _precision(row, found.weight_format, model, chip, command, mode)
     prefill, decode = _pools(row) if mode == "disagg" else (None, None)
     layout = _layout(row, n_chips, model, command, mode)
-    framework, version = framework_of(str(row["framework"] or "")), str(row.get("version") or "")
-    facts = {"framework": framework, "family": chip.family, "model": model.id, "precision": precision}
-    sizes = _sizes(nominal, clients, layout, n_chips)
-    started = launch(way.scripts, {**facts, "version": version, **sizes}) if mode != "disagg" else Launch()
-    drafts = _DRAFTS.search(command)
+    facts = {"family": chip.family, "model": model.id, "precision": precision}
+    scripts = way.scripts if mode != "disagg" else None
     at_once = mode == "closed" and rounds == 1.0
     return Case(
         id=row_id,
@@ -145,10 +141,6 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
         decode=decode,
         precision=precision,
         known=known,
-        kv=_kv(command, title) or started.kv,
-        framework=framework,
-        version=version,
-        release=_release(row, version),
         mode=mode,
         prompt=prompt,
         answer=answer,
@@ -161,13 +153,32 @@ def case_of(row_id: str, row: Mapping[str, Any]) -> Case:
         by_second=mode == "closed" and rounds == _LONG,
         chat=at_once and not (nominal and (int(nominal[1]) in _ROUND)),
         rate=rate,
-        speculative="speculative" in command or started.drafts > 0,
-        drafts=int(drafts[1]) if drafts else started.drafts,
-        launch=started,
-        seats=_number_in(command, r"max-num-seqs|max-running-requests|max_batch_size") or started.seats,
         measured={m: v for m, v in measured.items() if not (partly and m == "tpot")},
         partly=partly and "tpot" in measured,
+        **_server(row, title, command, scripts, {**facts, **_sizes(nominal, clients, layout, n_chips)}),
     )
+
+
+def _server(
+    row: Mapping[str, Any], title: str, command: str, scripts: str | None, facts: Mapping[str, str | float]
+) -> dict[str, Any]:
+    """Return the fields of a case that say how its server was started: its command's word, else its scripts'.
+
+    ``scripts`` None: nothing is known of them; ``facts`` are those by which they choose.
+    """
+    framework, version = framework_of(str(row["framework"] or "")), str(row.get("version") or "")
+    started = Launch() if scripts is None else launch(scripts, {"framework": framework, **facts, "version": version})
+    drafts = _DRAFTS.search(command)
+    return {
+        "framework": framework,
+        "version": version,
+        "release": _release(row, version),
+        "launch": started,
+        "kv": _kv(command, title) or started.kv,
+        "speculative": "speculative" in command or started.drafts > 0,
+        "drafts": int(drafts[1]) if drafts else started.drafts,
+        "seats": _number_in(command, r"max-num-seqs|max-running-requests|max_batch_size") or started.seats,
+    }
 
 
 def _sizes(

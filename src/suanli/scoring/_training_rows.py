@@ -90,48 +90,22 @@ def _need(row: Mapping[str, Any], name: str) -> int:
 def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
     """Return one row of a table of training runs. Raises UnscorableError with the reason if it can't be predicted."""
     notes = _text(row, "notes")
-    title = _text(row, "source_title")
     ident = _text(row, "id") or fallback_id
-    year = _whole(row, "year") or 2024
-    try:
-        chip = catalog.chip(_text(row, "chip"))
-    except SuanliError as error:
-        raise UnscorableError(str(error)) from error
-    if not chip.memory_bandwidth or not {"bf16", "fp16"} & chip.peak.keys():
-        raise UnscorableError(f"chip '{chip.id}' states no 16-bit rate or no memory bandwidth")
+    source = ident.split("-")[0]
+    chip = _chip(row)
     model = _model(row, notes)
+    era = _era(row, chip, notes)
     missing: list[str] = []
-    sharding = _text(row, "sharding")
-    era = era_for(
-        vendor=chip.vendor,
-        year=year,
-        sharding=sharding,
-        text=f"{title} {_text(row, 'source_ref')} {notes}",
-        own=f"{_text(row, 'model_name')} {notes}",
-    )
     n_chips = _need(row, "n_chips")
     degrees = _degrees(row, model, n_chips, missing)
     seq = _need(row, "seq_len")
-    micro = _whole(row, "micro_batch")
-    if micro is None:
-        missing.append("micro_batch")
-    batch = _whole(row, "global_batch")
-    if batch is None:
-        missing.append("global_batch")
-        unit = degrees["dp"] * (micro or 1)
-        batch = max(1, round(era.batch_tokens / seq / unit)) * unit
-    if not sharding:
-        missing.append("sharding")
-    elif sharding == "zero3" and era.id == "fsdp2" and degrees["pp"] > 1:
-        sharding = "zero2"  # torchtitan does not reshard weights between the micro-batches of a pipeline
-    recompute = _text(row, "recompute") or None
-    if recompute is None:
-        missing.append("recompute")
+    micro, batch = _batches(row, era, seq, degrees["dp"], missing)
+    sharding, recompute = _states(row, era, degrees["pp"], missing)
     parallel = _text(row, "sequence_parallel")
     return Row(
         id=ident,
-        source=ident.split("-")[0],
-        title=title or ident.split("-")[0],
+        source=source,
+        title=_text(row, "source_title") or source,
         model=model,
         chip=chip,
         chips_per_node=_whole(row, "chips_per_node") or min(8, chip.scale_up_domain or 8),
@@ -144,7 +118,7 @@ def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
         vpp=_virtual(row, model, degrees["pp"], notes, era),
         **degrees,
         free=sum(name in missing for name in ("tp", "pp", "dp", "cp")) > 1,
-        sharding=sharding or None,
+        sharding=sharding,
         recompute=recompute,
         sequence_parallel=parallel == "1" if parallel else bool(era.sequence_parallel),
         overlap=_overlap(notes),
@@ -155,6 +129,52 @@ def read_row(row: Mapping[str, Any], *, fallback_id: str) -> Row:
         measured=_measured(row, batch, seq, n_chips),
         missing=tuple(missing),
     )
+
+
+def _chip(row: Mapping[str, Any]) -> Chip:
+    """Return the chip of a row. Raises UnscorableError for an unknown one, and one without the rates that runs need."""
+    try:
+        chip = catalog.chip(_text(row, "chip"))
+    except SuanliError as error:
+        raise UnscorableError(str(error)) from error
+    if not chip.memory_bandwidth or not {"bf16", "fp16"} & chip.peak.keys():
+        raise UnscorableError(f"chip '{chip.id}' states no 16-bit rate or no memory bandwidth")
+    return chip
+
+
+def _era(row: Mapping[str, Any], chip: Chip, notes: str) -> Era:
+    """Return the era of the software that a row's year, source and notes speak of."""
+    return era_for(
+        vendor=chip.vendor,
+        year=_whole(row, "year") or 2024,
+        sharding=_text(row, "sharding"),
+        text=f"{_text(row, 'source_title')} {_text(row, 'source_ref')} {notes}",
+        own=f"{_text(row, 'model_name')} {notes}",
+    )
+
+
+def _batches(row: Mapping[str, Any], era: Era, seq: int, dp: int, missing: list[str]) -> tuple[int | None, int]:
+    """Return (micro-batch where it is known, global batch, by default the era's tokens), and note what is missing."""
+    micro, batch = _whole(row, "micro_batch"), _whole(row, "global_batch")
+    if micro is None:
+        missing.append("micro_batch")
+    if batch is None:
+        missing.append("global_batch")
+        unit = dp * (micro or 1)
+        batch = max(1, round(era.batch_tokens / seq / unit)) * unit
+    return micro, batch
+
+
+def _states(row: Mapping[str, Any], era: Era, pp: int, missing: list[str]) -> tuple[str | None, str | None]:
+    """Return (sharding, recomputation) where they are known, and note which is missing."""
+    sharding, recompute = _text(row, "sharding") or None, _text(row, "recompute") or None
+    if sharding is None:
+        missing.append("sharding")
+    elif sharding == "zero3" and era.id == "fsdp2" and pp > 1:
+        sharding = "zero2"  # torchtitan does not reshard weights between the micro-batches of a pipeline
+    if recompute is None:
+        missing.append("recompute")
+    return sharding, recompute
 
 
 def _measured(row: Mapping[str, Any], batch: int, seq: int, n_chips: int) -> float | None:

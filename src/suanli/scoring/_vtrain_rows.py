@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from suanli import catalog
 from suanli.errors import InputError
 from suanli.files import read_table
-from suanli.kinds import Model
+from suanli.kinds import Chip, Model
 from suanli.scoring._training_rows import Row
-from suanli.training import era
+from suanli.training import Era, era
 
 _COLUMNS = (
     "# GPUs",
@@ -39,60 +40,66 @@ def read_vtrain(path: Path) -> tuple[list[Row], list[tuple[str, str]]]:
 
     The multi-node form has a leading column of parameters in billions. Raises InputError where columns are missing.
     """
-    frame = read_table(path)
-    names = [str(c).lstrip("﻿").strip() for c in frame.columns]
-    frame.columns = names
-    lacking = [c for c in _COLUMNS if c not in names]
-    if lacking:
-        raise InputError(f"{path}: column '{lacking[0]}' is missing; a vTrain table has {', '.join(_COLUMNS)}")
-    many = any(n.casefold().startswith("parameters") for n in names)
-    form = "multi-node" if many else "single-node"
+    frame, many = _table(path)
     chip = catalog.chip("a100-80-sxm")
     # Many nodes ran Megatron-DeepSpeed with vTrain's use_checkpoint on; one node is a replay (data/eras.yaml).
     when = era("megatron-deepspeed-fp16" if many else "vtrain")
     rows: list[Row] = []
     bad: list[tuple[str, str]] = []
-    for i, cells in enumerate(frame.select(_COLUMNS).iter_rows()):
-        ident = f"{path.stem}:{i + 1}"
-        reason = _fault(cells)
-        if reason:
+    for i, cells in enumerate(frame.select(_COLUMNS).iter_rows(), 1):
+        ident = f"{path.stem}:{i}"
+        if reason := _fault(cells):
             bad.append((ident, reason))
-            continue
-        n, batch, micro, hidden, heads, layers, seq, tp, dp, pp = (int(x) for x in cells[:10])
-        rows.append(
-            Row(
-                id=ident,
-                source="vtrain",
-                title=f"vTrain {form}, hidden {hidden}, {layers} layers",
-                model=_model(hidden, heads, layers, _PADDED if many else _VOCAB),
-                chip=chip,
-                chips_per_node=_NODE,
-                scale_up=None,
-                scale_out=_NETWORK,
-                n_chips=n,
-                seq=seq,
-                batch=batch,
-                micro_batch=micro,
-                tp=tp,
-                pp=pp,
-                vpp=1,
-                dp=dp,
-                cp=1,
-                ep=1,
-                free=False,
-                sharding="none",
-                recompute=when.recompute,
-                sequence_parallel=False,
-                overlap=None,
-                precision="fp16",
-                era=when,
-                flash=False,
-                balanced=True,
-                measured=float(cells[10]) / 1e3,
-                missing=(),
-            )
-        )
+        else:
+            rows.append(_row(ident, cells, chip, when, many=many))
     return rows, bad
+
+
+def _table(path: Path) -> tuple[Any, bool]:
+    """Return a vTrain table with its columns' names trimmed, and whether it is of many nodes."""
+    frame = read_table(path)
+    names = [str(c).lstrip("\ufeff").strip() for c in frame.columns]
+    frame.columns = names
+    lacking = [c for c in _COLUMNS if c not in names]
+    if lacking:
+        raise InputError(f"{path}: column '{lacking[0]}' is missing; a vTrain table has {', '.join(_COLUMNS)}")
+    return frame, any(n.casefold().startswith("parameters") for n in names)
+
+
+def _row(ident: str, cells: Sequence[Any], chip: Chip, when: Era, *, many: bool) -> Row:
+    """Return one iteration, of many nodes or of one."""
+    n, batch, micro, hidden, heads, layers, seq, tp, dp, pp = (int(x) for x in cells[:10])
+    return Row(
+        id=ident,
+        source="vtrain",
+        title=f"vTrain {'multi-node' if many else 'single-node'}, hidden {hidden}, {layers} layers",
+        model=_model(hidden, heads, layers, _PADDED if many else _VOCAB),
+        chip=chip,
+        chips_per_node=_NODE,
+        scale_up=None,
+        scale_out=_NETWORK,
+        n_chips=n,
+        seq=seq,
+        batch=batch,
+        micro_batch=micro,
+        tp=tp,
+        pp=pp,
+        vpp=1,
+        dp=dp,
+        cp=1,
+        ep=1,
+        free=False,
+        sharding="none",
+        recompute=when.recompute,
+        sequence_parallel=False,
+        overlap=None,
+        precision="fp16",
+        era=when,
+        flash=False,
+        balanced=True,
+        measured=float(cells[10]) / 1e3,
+        missing=(),
+    )
 
 
 def _fault(cells: Sequence[object]) -> str:
