@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair as alt
@@ -44,12 +44,20 @@ def spoken(scenario: str) -> str:
     return "; ".join(part.split(": ", 1)[-1] for part in scenario.split("; "))
 
 
+def _letters(width: int) -> int:
+    """Return how many letters a line of a label has at most."""
+    return 22 if width < NARROW else 40
+
+
 def _lines(text: str, width: int) -> str:
-    return "|".join(wrapped(text, 22 if width < NARROW else 40))
+    return "|".join(wrapped(text, _letters(width)))
 
 
-def _labels(width: int, title: Any = None) -> dict[str, Any]:
-    return {"title": title, "axis": alt.Axis(labelLimit=170 if width < NARROW else 320, labelExpr=SPLIT)}
+def _labels(width: int, rows: Iterable[str], title: Any = None) -> dict[str, Any]:
+    """Return the title and axis of ``rows``, cut off where a word is longer than a line: a limit costs time to draw."""
+    longest = max((len(line) for row in rows for line in row.split("|")), default=0)
+    limit = 170 if width < NARROW else 320
+    return {"title": title, "axis": alt.Axis(labelLimit=limit if longest > _letters(width) else 0, labelExpr=SPLIT)}
 
 
 def training(frame: pl.DataFrame, width: int) -> Any:
@@ -57,7 +65,7 @@ def training(frame: pl.DataFrame, width: int) -> Any:
     width = width - (110 if width < NARROW else 220)
     rows = [_run_row(run, width) for _, run in frame.group_by("run", maintain_order=True)]
     data = pl.DataFrame(rows, infer_schema_length=None)
-    y = alt.Y("row:N", sort=None, **_labels(width))
+    y = alt.Y("row:N", sort=None, **_labels(width, data["row"]))
     x = time_axis(width, field="start")
     late = alt.Chart(data).mark_bar(height=6, opacity=0.45, color=PALETTE[2]).encode(x=x, x2=alt.X2("latest:T"), y=y)
     bar = alt.Chart(data).mark_bar(height=14, cornerRadius=2, color=PALETTE[2]).encode(
@@ -202,7 +210,7 @@ def bindings(frame: pl.DataFrame, width: int) -> Any:
         .encode(
             x=time_axis(width, field="since"),
             x2=alt.X2("until:T"),
-            y=alt.Y("row:N", sort=None, scale=alt.Scale(paddingInner=0.25), **_labels(width)),
+            y=alt.Y("row:N", sort=None, scale=alt.Scale(paddingInner=0.25), **_labels(width, (r["row"] for r in rows))),
             opacity=alt.Opacity("part:Q", scale=scale, legend=legend),
             tooltip=named("sentence", "worth"),
         )
@@ -232,7 +240,7 @@ def tornado(frame: pl.DataFrame, width: int) -> Any:
         pl.col("end").replace(ends), pl.col("usd") / unit, pl.Series("row", named, dtype=pl.String)
     )
     inner = width - (110 if width < NARROW else 220)
-    y = alt.Y("row:N", sort=None, **_labels(width))
+    y = alt.Y("row:N", sort=None, **_labels(width, named))
     axis = alt.Axis(tickCount=max(3, inner // 110), labelOverlap=True)
     x = alt.X("usd:Q", title=f"expected cost, {told}", scale=alt.Scale(zero=False), axis=axis)
     line = (
@@ -266,7 +274,7 @@ def legal_life(frame: pl.DataFrame, width: int) -> Any:
         .encode(
             x=time_axis(width, field="since"),
             x2=alt.X2("until:T"),
-            y=alt.Y("row:N", sort=None, **_labels(width)),
+            y=alt.Y("row:N", sort=None, **_labels(width, data["row"])),
             color=alt.Color("may:N", title=None, scale=alt.Scale(domain=list(LIFE), range=list(LIFE.values()))),
             tooltip=[*named("row", "may"), alt.Tooltip("since:T"), alt.Tooltip("until:T")],
         )
@@ -287,7 +295,7 @@ def alternatives(frame: pl.DataFrame, width: int) -> Any:
         .mark_bar()
         .encode(
             x=alt.X("chips:Q", title=told, axis=alt.Axis(tickCount=max(3, inner // 110))),
-            y=alt.Y("row:N", sort=None, **_labels(width)),
+            y=alt.Y("row:N", sort=None, **_labels(width, data["row"])),
             color=coloured("offer", offers, width),
             order=alt.Order("offer:N"),
             tooltip=[*named("plan", "offer"), alt.Tooltip("chips:Q", format=".1f")],

@@ -52,6 +52,9 @@ def _looking(chart: Any) -> Any:
         .configure_view(stroke=None)
         .configure_range(category=list(PALETTE))
         .configure_axis(labelColor=MUTED, titleColor=MUTED, gridColor=GRID, domainColor=GRID, tickColor=GRID, **text)
+        # Numbers and dates never come near a limit, and every text that has one is measured twice.
+        .configure_axisQuantitative(labelLimit=0)
+        .configure_axisTemporal(labelLimit=0)
         .configure_legend(labelColor=INK, titleColor=MUTED, orient="bottom", columns=4, labelLimit=220, **text)
         .configure_title(color=INK, subtitleColor=MUTED, fontSize=15, subtitleFontSize=12, anchor="start", offset=10)
         .configure_header(labelColor=INK, titleColor=MUTED)
