@@ -49,7 +49,6 @@ def chart(rows: Sequence[dict[str, Any]], chip: Chip, *, title: str, subtitle: s
         "intensity:Q", title="FLOP per byte of weights, inputs and outputs", scale=_log(across), axis=_axis(across)
     )
     y = alt.Y("rate:Q", title="TFLOP/s", scale=_log(up), axis=_axis(up))
-    bounds = [b for b in _COLOURS if b in set(dots["bound"])]
     roofs = _roofs(chip, formats, low, high)
     lines = alt.Chart(roofs).mark_line(color=INK, strokeWidth=1.6, clip=True).encode(x=x, y=y, detail="format:N")
     ends = (
@@ -57,30 +56,33 @@ def chart(rows: Sequence[dict[str, Any]], chip: Chip, *, title: str, subtitle: s
         .mark_text(align="right", dy=-7, color=MUTED, fontSize=12)
         .encode(x=x, y=y, text="name:N")
     )
-    points = (
-        alt.Chart(dots)
-        .mark_circle(opacity=0.8, stroke="white", strokeWidth=0.8)
-        .encode(
-            x=x,
-            y=y,
-            size=alt.Size("share:Q", scale=alt.Scale(range=[25, 1100], domain=[0.0, 0.6], clamp=True), legend=None),
-            color=alt.Color(
-                "bound:N",
-                title="bound by",
-                scale=alt.Scale(domain=bounds, range=[_COLOURS[b] for b in bounds]),
-            ),
-            tooltip=["operator", "bound", alt.Tooltip("rate:Q", format=".3g"), alt.Tooltip("share:Q", format=".1%")],
-        )
-    )
     named = _apart(dots.filter(pl.col("share") >= _NAMED), across, up)
     at = alt.Y("height:Q", scale=_log(up))
     labels = alt.Chart(named).mark_text(align="left", dx=14, fontSize=11, color=INK).encode(x=x, y=at, text="label:N")
     leaders = alt.Chart(named).mark_rule(color=MUTED, strokeWidth=0.7).encode(x=x, y=y, y2="height:Q")
     note = f"{subtitle}; size of a dot: its share of the time"
     return themed(
-        alt.layer(lines, ends, leaders, points, labels).properties(title=alt.Title(title, subtitle=note)),
+        alt.layer(lines, ends, leaders, _points(dots, x, y), labels).properties(title=alt.Title(title, subtitle=note)),
         width=_WIDE,
         height=_HIGH,
+    )
+
+
+def _points(dots: pl.DataFrame, x: alt.X, y: alt.Y) -> Any:
+    """Return a dot an operator, its area the share of the time and its colour what binds it."""
+    bounds = [b for b in _COLOURS if b in set(dots["bound"])]
+    colours = alt.Scale(domain=bounds, range=[_COLOURS[b] for b in bounds])
+    size = alt.Scale(range=[25, 1100], domain=[0.0, 0.6], clamp=True)
+    return (
+        alt.Chart(dots)
+        .mark_circle(opacity=0.8, stroke="white", strokeWidth=0.8)
+        .encode(
+            x=x,
+            y=y,
+            size=alt.Size("share:Q", scale=size, legend=None),
+            color=alt.Color("bound:N", title="bound by", scale=colours),
+            tooltip=["operator", "bound", alt.Tooltip("rate:Q", format=".3g"), alt.Tooltip("share:Q", format=".1%")],
+        )
     )
 
 

@@ -12,7 +12,7 @@ from suanli.errors import InputError
 from suanli.quantities import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from suanli.kinds import Chip, Service
     from suanli.serving import Choice, Replay, Requests
@@ -101,54 +101,77 @@ def _simulated(
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
     """Return the run of ``load`` over ``groups`` of the best layout: one pool, or two coupled by their links."""
-    from suanli.serving import (
-        bank_of,
-        expert_times,
-        link_of,
-        scheduler,
-        simulate,
-        simulate_pools,
-        step_lane,
-        tokens_a_step,
-    )
+    from suanli.serving import scheduler, tokens_a_step
 
-    plan = scheduler(asked.framework, chip)
-    accepted = tokens_a_step(service.drafts, service.acceptance)
-    decode = step_lane(service, chip, best, framework=asked.framework)
-    lanes = groups * best.copies * best.layout.pp * best.layout.dp
+    how: dict[str, Any] = {
+        "scheduler": scheduler(asked.framework, chip),
+        "routing": asked.routing,
+        "accepted": tokens_a_step(service.drafts, service.acceptance),
+        "seed": asked.seed,
+        "progress": progress,
+    }
     if best.prefill is None:
-        kind = service.adapters
-        together = best.layout.dp > 1 and asked.lockstep
-        bank = bank_of(service.model, chip, best.layout, kind.rank, min(kind.slots, kind.count)) if kind else None
-        return simulate(
-            decode,
-            load,
-            scheduler=plan,
-            replicas=lanes,
-            routing=asked.routing,
-            accepted=accepted,
-            failures=failures_of(asked.fail),
-            scaling=scaling_of(asked.autoscale),
-            bank=bank,
-            group=best.layout.dp if together else 1,
-            experts=expert_times(service, chip, best, framework=asked.framework) if together else None,
-            seed=asked.seed,
-            progress=progress,
-        )
+        return _one_pool(asked, service, chip, best, load, groups=groups, how=how)
     if asked.autoscale or asked.fail or service.adapters is not None:
         raise InputError("--autoscale, --fail and --lora are simulated on one pool; add --pools one")
+    return _two_pools(asked, service, chip, best, load, groups=groups, how=how)
+
+
+def _one_pool(
+    asked: Asked,
+    service: Service,
+    chip: Chip,
+    best: Choice,
+    load: Requests,
+    *,
+    groups: int,
+    how: Mapping[str, Any],
+) -> Replay:
+    """Return the run over replicas that each do prefill and decode, with adapters, failures and scaling as asked."""
+    from suanli.serving import bank_of, expert_times, simulate, step_lane
+
+    kind = service.adapters
+    together = best.layout.dp > 1 and asked.lockstep
+    return simulate(
+        step_lane(service, chip, best, framework=asked.framework),
+        load,
+        replicas=_lanes(best, groups),
+        failures=failures_of(asked.fail),
+        scaling=scaling_of(asked.autoscale),
+        bank=bank_of(service.model, chip, best.layout, kind.rank, min(kind.slots, kind.count)) if kind else None,
+        group=best.layout.dp if together else 1,
+        experts=expert_times(service, chip, best, framework=asked.framework) if together else None,
+        **how,
+    )
+
+
+def _two_pools(
+    asked: Asked,
+    service: Service,
+    chip: Chip,
+    best: Choice,
+    load: Requests,
+    *,
+    groups: int,
+    how: Mapping[str, Any],
+) -> Replay:
+    """Return the run over a pool for prefill and one for decode, which hand caches over by the link between them."""
+    from suanli.serving import link_of, simulate_pools, step_lane
+
+    assert best.prefill is not None
     return simulate_pools(
         step_lane(service, chip, best, framework=asked.framework, pool="prefill"),
-        decode,
+        step_lane(service, chip, best, framework=asked.framework),
         load,
-        scheduler=plan,
-        replicas=(groups * best.prefill_copies * best.prefill.pp * best.prefill.dp, lanes),
+        replicas=(groups * best.prefill_copies * best.prefill.pp * best.prefill.dp, _lanes(best, groups)),
         link=link_of(service, chip, tp=(best.prefill.tp, best.layout.tp), n_chips=groups * best.n_chips),
-        routing=asked.routing,
-        accepted=accepted,
-        seed=asked.seed,
-        progress=progress,
+        **how,
     )
+
+
+def _lanes(best: Choice, groups: int) -> int:
+    """Return how many batches run side by side over ``groups`` of a layout."""
+    return groups * best.copies * best.layout.pp * best.layout.dp
 
 
 def replayed(replay: Replay, service: Service, best: Choice) -> dict[str, Any]:

@@ -101,25 +101,12 @@ def show_answer(out: Any, service: Service, chip: Chip, found: list[Choice], top
     """Print the layouts, why others lose, what is needed, cost, energy and launch commands."""
     good = [c for c in found if c.requests_per_s == c.requests_per_s][:top]
     bad = [c for c in found if c.requests_per_s != c.requests_per_s][:_SHOWN_FAILURES]
-    rows = [
-        (
-            str(c),
-            f"{c.requests_per_s:.3g}",
-            f"{c.per_chip:,.0f}" if service.output_tokens > 1 else f"{c.per_chip:,.3g}",
-            show(c.ttft_s, "s"),
-            show(c.tpot_s, "s") if service.output_tokens > 1 else "-",
-            f"{c.running:.0f}",
-        )
-        for c in good
-    ]
     title = (
         f"{service.model.name} in {service.precision} on {chip.name}:"
         f" {service.input_tokens:,.0f} tokens in, {service.output_tokens:,.0f} out{_variant(service)}"
     )
-    each = "tokens/s/chip" if service.output_tokens > 1 else "prompts/s/chip"
-    columns = ("layout", "requests/s", each, "TTFT", "TPOT", "running")
     out.print(title, soft_wrap=True, style="bold")
-    out.print(table(None, columns, rows, right=columns[1:]))
+    out.print(_layouts(service, good))
     for c in [*good[1 : 1 + _SHOWN_FAILURES], *bad]:
         out.print(f"  {c}: {c.reason}", soft_wrap=True)
     out.print(framework_line(answer), soft_wrap=True, markup=False)
@@ -149,6 +136,25 @@ def show_answer(out: Any, service: Service, chip: Chip, found: list[Choice], top
     for name, commands in answer["launch"].items():
         for command in commands:
             out.print(f"{name}: {command}", soft_wrap=True, markup=False)
+
+
+def _layouts(service: Service, found: list[Choice]) -> Any:
+    """Return the table of layouts: what each serves, how fast, and how many requests it runs at once."""
+    answers = service.output_tokens > 1
+    rows = [
+        (
+            str(c),
+            f"{c.requests_per_s:.3g}",
+            f"{c.per_chip:,.0f}" if answers else f"{c.per_chip:,.3g}",
+            show(c.ttft_s, "s"),
+            show(c.tpot_s, "s") if answers else "-",
+            f"{c.running:.0f}",
+        )
+        for c in found
+    ]
+    each = "tokens/s/chip" if answers else "prompts/s/chip"
+    columns = ("layout", "requests/s", each, "TTFT", "TPOT", "running")
+    return table(None, columns, rows, right=columns[1:])
 
 
 def _variant(service: Service) -> str:
