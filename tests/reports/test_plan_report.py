@@ -2,11 +2,14 @@ import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from suanli import fleet
 from suanli.errors import InputError
 from suanli.reports import write_charts, write_report
+from suanli.reports._plan_charts import DESK, PHONE
+from suanli.reports._risk_charts import legal_life
 
 SMALL = Path(__file__).parents[1] / "fleet" / "data" / "small"
 
@@ -155,3 +158,14 @@ def test_small_sums_are_told_in_small_units() -> None:
     assert [in_money(x) for x in (5e9, 4e7, 900.0)] == [(1e9, "USD bn"), (1e6, "USD m"), (1e3, "USD k")]
     assert [in_chips(x) for x in (2e5, 300.0)] == [(1e3, "thousand chips"), (1.0, "chips")]
     assert [percent(pl.Series(v)) for v in ([0.5, 1.0], [0.98, 1.0], [0.999, 1.0])] == [".0%", ".1%", ".2%"]
+
+
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_labels_are_cut_only_where_a_word_is_longer_than_a_line(width: int) -> None:
+    def limit(row: str) -> int:
+        life = {"view": "now", "row": row, "may": "may run", "since": "2025-01", "until": "2025-06"}
+        y = legal_life(pl.DataFrame([life]), width)["concat"][0]["encoding"]["y"]
+        return int(y["axis"]["labelLimit"])
+
+    assert limit("h20, cn-north") == 0
+    assert limit("h" * 41) == (320 if width == DESK else 170)
