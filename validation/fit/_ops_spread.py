@@ -23,7 +23,7 @@ Names = NDArray[np.str_]
 
 _LEAST_SPREAD, _WIDEST = 0.04, 0.9
 _STRANGEST = 2.0  # largest ratio of spreads that one or two left-out chips are believed
-_FEW = 100.0  # rows on which a ratio of spreads is believed by half
+_FEW = 400.0  # rows on which a ratio of spreads is believed by half
 _ALONE = 2.5  # spread on a new chip over that on unseen shapes, where one chip alone was measured: taken
 
 
@@ -139,11 +139,16 @@ def _standing(rows: Sequence[Rows]) -> list[str]:
     """Return how each piece stands to those of other chips: its kernel known, unknown, or its chip a stranger."""
     on: dict[str, set[str]] = {}
     for some in rows:
-        on.setdefault(some.kernel, set()).add(some.chip.id)
-    return [
-        "stranger" if not unit_of(some.chip).like else "known" if on[some.kernel] - {some.chip.id} else "unknown"
-        for some in rows
-    ]
+        for what in (some.kernel, some.chip.family):
+            on.setdefault(what, set()).add(some.chip.id)
+
+    def standing(some: Rows) -> str:
+        itself = {some.chip.id}
+        if not unit_of(some.chip).like and not on[some.chip.family] - itself:
+            return "stranger"
+        return "known" if on[some.kernel] - itself else "unknown"
+
+    return [standing(some) for some in rows]
 
 
 def spread_of(errors: Errors, *, without: str = "") -> dict[str, Any]:

@@ -117,9 +117,9 @@ def work_on(
     partial = np.where(lay.split > 1.0, 4.0 * lay.split * shape.batch * shape.heads * shape.q_len * width, 0.0)
     size = queries + shape.keys
     again = _missing(size, unit.cache)
-    missed = again if warm else shape.keys + _missing(queries, unit.cache)
+    first = again if warm else shape.keys + _missing(queries, unit.cache)
     # Where blocks of a sequence run far apart, each finds its keys evicted by those of other sequences.
-    missed = missed + (lay.passes - 1.0) * _missing(shape.keys, unit.cache)
+    missed = first + (lay.passes - 1.0) * _missing(shape.keys, unit.cache)
     peak = peak_rate(chip, form.rate)
     together = np.add if unit.kind == "cpu" else np.hypot  # a core has no unit for exponentials beside its products
     drawn = np.where(lay.drawn > 0.0, queries + lay.drawn + partial, 0.0)
@@ -137,7 +137,8 @@ def work_on(
         launch=(1e3 / unit.clock if decode else LAUNCH) * (2.0 if prepared.any() else 1.0),
         before=np.maximum(_missing(prepared, unit.cache) / unit.bandwidth, prepared / unit.cache_rate),
         host=np.full_like(size, host),
-        features=_features(unit, shape, lay, width, size, again),
+        held=(first - again) / np.maximum(missed, 1.0),
+        features=_features(unit, shape, lay, width, size, first),
     )
 
 

@@ -48,6 +48,7 @@ def gemm_work(
     size = weights + rest
     cycled = timing.cycled(weights, unit.cache) + rest
     again = missing(size, cycled, unit.cache)
+    missed = again if warm else size
     quantised = timing.quantises and form.activation < _WIDE and unit.kind != "cpu"
     wide = (_WIDE + form.activation) * batch * m * k if quantised else np.zeros_like(size)
     wide_missed = missing(wide, cycled + wide, unit.cache) if warm else wide
@@ -59,7 +60,7 @@ def gemm_work(
     panels = np.where(m > 1.0, _PANELS * weights, 0.0) if unit.kind == "cpu" else np.zeros_like(size)
     return Work(
         compute=padded / rate,
-        memory=(again if warm else size) / unit.bandwidth,
+        memory=missed / unit.bandwidth,
         cache=(size + panels + exchanged) / unit.cache_rate,
         vector=np.ceil(waves) * steps * _STEP_TIME,
         power=energy_time(unit, flop, BITS[form.rate]),
@@ -68,6 +69,7 @@ def gemm_work(
         launch=(2.0 if quantised else 1.0) * 1e3 / unit.clock,
         before=np.maximum(wide_missed / unit.bandwidth, wide / unit.cache_rate),
         host=np.full_like(size, timing.host),
+        held=(missed - again) / size,
         features={
             "m": np.log2(np.minimum(m, 65536.0)) / 5.0 - 1.4,
             "n": np.log2(np.clip(n, 16.0, 131072.0)) / 4.0 - 2.8,
@@ -80,7 +82,7 @@ def gemm_work(
             "short_k": 128.0 / np.maximum(k, 32.0),
             "split": np.log2(split) / 3.0,
             "tile": (area - 13.0) / 2.0,
-            "kept": 1.0 - again / size,
+            "kept": 1.0 - missed / size,
             "size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 4.0),
             "over": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, 0.0, 4.0),
         },

@@ -33,7 +33,8 @@ class Work:
     ``cache``: all bytes at the last cache's rate; ``vector``: exponentials and other work beside the matrix units;
     ``power``: the energy of the multiplications over the chip's power limit, which lowers clocks in sustained work;
     ``before``: a pass over operands that must end before the multiplications begin; ``host``: what the host needs to
-    launch them, where no graph does, which hides whatever is shorter.
+    launch them, where no graph does, which hides whatever is shorter; ``held``: in a cold run, the share of bytes that
+    a warm cache would keep.
     ``roofline``: the longer of true FLOP at peak and all bytes at the memory's bandwidth; ``flop``: true
     FLOP; ``launch``: 1,000 cycles for each kernel.
     """
@@ -49,6 +50,7 @@ class Work:
     features: Mapping[str, Array]
     before: Array = field(default_factory=lambda: np.zeros(1))
     host: Array = field(default_factory=lambda: np.zeros(1))
+    held: Array = field(default_factory=lambda: np.zeros(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,11 @@ def parts_of(law: Law, work: Work) -> dict[str, Array]:
         ideal: Array = getattr(work, part)
         slow = 1.0 + np.exp(exponent(law, part, work.features, shape)) if ideal.any() else np.ones(shape)
         out[part] = ideal * slow
+    if work.held.any():
+        # Cold is never faster than warm, where fewer bytes come, more slowly.
+        bent = law.slopes.get("memory", {}).get("kept", 0.0) * work.held
+        slow = 1.0 + np.exp(np.minimum(exponent(law, "memory", work.features, shape) + bent, _CAP))
+        out["memory"] = np.maximum(out["memory"], work.memory * (1.0 - work.held) * slow)
     return out
 
 
