@@ -40,7 +40,12 @@ def error_metrics(rows: pl.DataFrame, *, predicted: str = "predicted") -> Metric
     """
     error = (rows[predicted] / rows["measured"] - 1.0).to_numpy()
     size = 100.0 * np.abs(error)
-    bias = rows.select("source").with_columns(pl.Series("e", error)).group_by("source", maintain_order=True).agg(pl.col("e").mean())
+    bias = (
+        rows.select("source")
+        .with_columns(pl.Series("e", error))
+        .group_by("source", maintain_order=True)
+        .agg(pl.col("e").mean())
+    )
     out: Metrics = {
         "n": rows.height,
         "mean_abs_pct": float(size.mean()),
