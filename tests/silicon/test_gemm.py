@@ -139,3 +139,15 @@ def test_a_custom_chip_is_a_chip_like_any_other() -> None:
         id="own", name="Own", vendor="", family="asic", peak={"bf16": 2e14}, memory_bandwidth=2e12, memory_bytes=6.4e10
     )
     assert 0.5 < gemm_time(own, m=8192, n=8192, k=8192, dtype="bf16")[0] / (2.0 * 8192**3 / 2e14 / 0.7) < 2.0
+
+
+@pytest.mark.parametrize("name", ["h100-sxm", "l40s", "rtxpro6000-server", "b200-sxm", "mi300x", "ascend910b3"])
+def test_a_cold_weight_that_a_cache_could_hold_streams_as_a_large_one_does(name: str) -> None:
+    # What a warm cache holds back makes the rest slow (few bytes, badly spread); nothing is held back from a cold run.
+    c = chip(name)
+    assert c.memory_bandwidth is not None
+    streamed = 2.0 * 4096.0 * 4096.0 / c.memory_bandwidth
+    cold = gemm_time(c, m=8, n=4096, k=4096, dtype="bf16", cache="cold")[0]
+    large = gemm_time(c, m=8, n=32768, k=32768, dtype="bf16", cache="cold")[0]
+    assert streamed < cold < 3.0 * streamed
+    assert 64.0 * streamed < large < 1.5 * 64.0 * streamed
