@@ -58,17 +58,6 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
-def _data(path: Path) -> Any:
-    """Return the YAML 1.2 document in ``path`` as plain data. Raises InputError that does not say where."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe").load(read_text(path))
-    except YAMLError as error:
-        raise InputError(f"{path}: not valid YAML") from error
-
-
 def line_of(tree: Any, location: Sequence[str | int]) -> int | None:
     """Return the line (from 1) of the node at ``location`` in a tree from read_yaml, as deep as it goes."""
     line: int | None = None
@@ -106,11 +95,8 @@ def read_model(path: Path, model: type[M]) -> M:
 
     Raises InputError: one line with file, line, field, what was found, what is allowed and the nearest name.
     """
-    try:
-        return validate(_data(path), model, where=str(path))
-    except InputError:  # read anew with line numbers, which take longer, to say where
-        tree = read_yaml(path)
-        return validate(plain(tree), model, where=str(path), tree=tree)
+    tree = read_yaml(path)
+    return validate(plain(tree), model, where=str(path), tree=tree)
 
 
 def validate(data: Any, model: type[M], *, where: str, tree: Any = None) -> M:
