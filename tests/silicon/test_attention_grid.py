@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from suanli.catalog import chip
 from suanli.silicon import attention_time, mla_time
 from suanli.silicon._attention_grid import Heads, decode_layout, grid_of, layout_of, padded, prefill_layout
-from suanli.silicon._attention_work import _missing, attention_work
+from suanli.silicon._attention_work import attention_work
+from suanli.silicon._cache import missing_in_order
 from suanli.silicon._formats import format_of
 from suanli.silicon._unit import unit_of
 
@@ -110,7 +111,7 @@ def test_one_new_token_is_decode_to_some_kernels() -> None:
 
 @given(size=st.floats(1.0, 1e9), cache=st.floats(0.0, 1e8))
 def test_what_no_cache_can_hold_comes_from_memory(size: float, cache: float) -> None:
-    missed = _missing(np.array([size]), cache)[0]
+    missed = missing_in_order(np.array([size]), cache)[0]
     assert size >= missed >= (size - cache) * (1 - 1e-9)
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import Operator, stream_cost
 from suanli.silicon._attention_work import attention_work
+from suanli.silicon._cache import missing
 from suanli.silicon._formats import format_of
-from suanli.silicon._gemm_work import gemm_work, missing
+from suanli.silicon._gemm_work import gemm_work
 from suanli.silicon._laws import Work
 from suanli.silicon._memory import streamed
 from suanli.silicon._mla import DEEPSEEK

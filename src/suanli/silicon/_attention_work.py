@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip
 from suanli.silicon._attention_grid import Grid, Heads, Layout, grid_of, layout_of, padded
+from suanli.silicon._cache import Traffic, missing_in_order, over_cache, pass_time
 from suanli.silicon._formats import Format, peak_rate
 from suanli.silicon._laws import Work
 from suanli.silicon._timing import USUAL, Timing
-from suanli.silicon._unit import Unit, energy_time, unit_of
+from suanli.silicon._unit import Unit, energy_time, roofline, unit_of
 
 Array = NDArray[np.float64]
 
@@ -19,9 +20,8 @@ _CYCLES = 900.0  # cycles that the same chain spends in the core
 _SHARED = 128.0  # bytes that a core reads from shared memory in a cycle
 LAUNCH = 0.57e-6  # s; prefill is launched kernel by kernel, which no clock shortens
 _EXCHANGED = 12.0  # bytes of a score between apart units: 32 bits out and in, a 16-bit weight out and in
+_PARTIAL = 4.0  # bytes of a number in a part's output, before all parts are added up
 _NONE = np.zeros(1)
-_KEPT = 0.8  # share of the last cache that keys and values read again and again may fill
-_CLIFF = 0.5  # share beyond that, by which a cycle of reads has evicted all of itself
 
 
 def attended(q_len: Array, kv_len: Array, window: Array, *, causal: bool) -> Array:
@@ -55,16 +55,17 @@ def attention_work(
     timing: Timing = USUAL,
 ) -> Work:
     """Return the ideal work of attention of these shapes; not ``warm``: keys and values come from memory."""
-    grid = grid_of("processor" if unit_of(chip).kind == "cpu" else kernel or "usual")
-    pairs = attended(q_len, kv_len, window, causal=phase != "encoder")
-    seen = window if grid.windows or phase == "decode" else np.zeros_like(window)
-    computed = pairs if seen is window else attended(q_len, kv_len, seen, causal=phase != "encoder")
+    unit = unit_of(chip)
+    grid = grid_of("processor" if unit.kind == "cpu" else kernel or "usual")
+    causal, decode = phase != "encoder", phase == "decode"
+    pairs = attended(q_len, kv_len, window, causal=causal)
+    seen = window if grid.windows or decode else np.zeros_like(window)
     reach = np.where(seen > 0, np.minimum(kv_len, seen + q_len), kv_len)
     shape = Heads(
         batch=batch,
         q_len=q_len,
         reach=reach,
-        pairs=computed,
+        pairs=pairs if seen is window else attended(q_len, kv_len, seen, causal=causal),
         heads=n_heads,
         groups=n_kv_heads,
         window=seen,
@@ -74,22 +75,28 @@ def attention_work(
         history=kv_len,
         narrow=kv.activation <= 1.0,
     )
-    written = batch * q_len * 2.0 * n_kv_heads * head_dim * (form.activation + kv.activation)
-    turned = batch * q_len * n_heads * head_dim * 2.0 * form.activation
-    narrowed = phase == "prefill" and unit_of(chip).family in grid.multiplies_narrow and shape.narrow
+    narrowed = phase == "prefill" and unit.family in grid.multiplies_narrow and shape.narrow
     return work_on(
         chip,
         kv if narrowed else form,
         grid,
         shape,
-        decode=phase == "decode",
+        decode=decode,
         width=2.0 * head_dim,
         queries=batch * n_heads * head_dim * q_len * (form.activation + form.output),
-        prepared=float(phase in grid.writes) * (written + float(grid.rotates) * turned),
+        prepared=_prepared(grid, form, kv, shape, head_dim) if phase in grid.writes else _NONE,
         flop=4.0 * batch * n_heads * head_dim * pairs,
         warm=warm,
         host=timing.host,
     )
+
+
+def _prepared(grid: Grid, form: Format, kv: Format, shape: Heads, head_dim: Array) -> Array:
+    """Return the bytes that writing new keys and values to the cache moves, and turning the queries by position."""
+    written = shape.batch * shape.q_len * 2.0 * shape.groups * head_dim * (form.activation + kv.activation)
+    turned = shape.batch * shape.q_len * shape.heads * head_dim * 2.0 * form.activation
+    out: Array = written + turned if grid.rotates else written
+    return out
 
 
 def work_on(
@@ -111,50 +118,58 @@ def work_on(
 
     ``prepared`` are bytes that a kernel before this one moves; ``host`` seconds that the host needs for a call.
     """
-    unit = unit_of(chip)
+    unit, peak = unit_of(chip), peak_rate(chip, form.rate)
     lay = layout_of(unit, grid, shape, decode=decode, splits=splits)
-    # Splits write their partial outputs in fp32, and a second kernel adds them up.
-    partial = np.where(lay.split > 1.0, 4.0 * lay.split * shape.batch * shape.heads * shape.q_len * width, 0.0)
     size = queries + shape.keys
-    again = _missing(size, unit.cache)
-    first = again if warm else shape.keys + _missing(queries, unit.cache)
-    # Where blocks of a sequence run far apart, each finds its keys evicted by those of other sequences.
-    missed = first + (lay.passes - 1.0) * _missing(shape.keys, unit.cache)
-    peak = peak_rate(chip, form.rate)
-    together = np.add if unit.kind == "cpu" else np.hypot  # a core has no unit for exponentials beside its products
-    drawn = np.where(lay.drawn > 0.0, queries + lay.drawn + partial, 0.0)
-    exchanged = _EXCHANGED * lay.scored if unit.apart else np.zeros_like(size)
-    # Each warp of 16 rows reads a tile's keys and values from shared memory.
-    fetched = lay.scored * shape.lanes / (8.0 * _SHARED * unit.cores * unit.clock) if decode and not splits else 0.0
+    traffic = _traffic(unit, shape, lay, queries, warm=warm)
     return Work(
-        compute=(fetched + together(2.0 * lay.scored * shape.lanes / peak, lay.scored / unit.exp_rate)) * lay.idle,
-        memory=missed / unit.bandwidth,
-        cache=(drawn + exchanged) * lay.idle / unit.cache_rate,
+        compute=_computing(unit, peak, shape, lay, shared=decode and not splits),
+        memory=traffic.missed / unit.bandwidth,
+        cache=_through_cache(unit, shape, lay, width, queries) * lay.idle / unit.cache_rate,
         vector=(_LATENCY + _CYCLES / unit.clock) * np.ceil(lay.waves),
         power=energy_time(unit, flop, BITS[form.rate]),
-        roofline=np.maximum(flop / peak, size / unit.bandwidth),
+        roofline=roofline(unit, flop, peak, size),
         flop=flop,
-        launch=(1e3 / unit.clock if decode else LAUNCH) * (2.0 if prepared.any() else 1.0),
-        before=np.maximum(_missing(prepared, unit.cache) / unit.bandwidth, prepared / unit.cache_rate),
+        launch=(unit.kilocycle if decode else LAUNCH) * (2.0 if prepared.any() else 1.0),
+        before=pass_time(unit, prepared, missing_in_order(prepared, unit.cache)),
         host=np.full_like(size, host),
-        held=(first - again) / np.maximum(missed, 1.0),
-        features=_features(unit, shape, lay, width, size, first),
+        held=traffic.held,
+        features=_features(unit, shape, lay, width, size, traffic.kept(size)),
     )
 
 
-def _missing(size: Array, cache: float) -> Array:
-    """Return which of ``size`` bytes memory must deliver each time, when they are read in the same order for ever.
+def _traffic(unit: Unit, shape: Heads, lay: Layout, queries: Array, *, warm: bool) -> Traffic:
+    """Return the bytes from memory: a cold run finds no keys in the cache, but queries that were just written."""
+    lacking = missing_in_order(queries + shape.keys, unit.cache)
+    return Traffic(
+        first=lacking if warm else shape.keys + missing_in_order(queries, unit.cache),
+        warm=lacking,
+        # Where blocks of a sequence run far apart, each finds its keys evicted by those of other sequences.
+        again=(lay.passes - 1.0) * missing_in_order(shape.keys, unit.cache),
+    )
 
-    Such a cycle evicts its own start as soon as it does not fit: all of it misses soon beyond the cache. Never less
-    than size - cache.
-    """
-    share = np.clip((size / max(_KEPT * cache, 1e-3) - 1.0) / _CLIFF, 0.0, 1.0)
-    out: Array = size * share
-    return out
+
+def _computing(unit: Unit, peak: float, shape: Heads, lay: Layout, *, shared: bool) -> Array:
+    """Return seconds of products and exponentials; ``shared``: and of reading their operands from shared memory."""
+    products, exponentials = 2.0 * lay.scored * shape.lanes / peak, lay.scored / unit.exp_rate
+    # A processor's core has no unit for exponentials beside its products.
+    out: Array = products + exponentials if unit.kind == "cpu" else np.hypot(products, exponentials)
+    if shared:  # each warp of 16 rows reads a tile's keys and values
+        out = lay.scored * shape.lanes / (8.0 * _SHARED * unit.cores * unit.clock) + out
+    return out * lay.idle
 
 
-def _features(unit: Unit, shape: Heads, lay: Layout, width: Array, size: Array, missed: Array) -> dict[str, Array]:
-    share = np.log2(size / max(unit.cache, 1e6)) / 4.0
+def _through_cache(unit: Unit, shape: Heads, lay: Layout, width: Array, queries: Array) -> Array:
+    """Return the bytes that pass through the last cache: operands, parts of split outputs, scores of units apart."""
+    # Splits write their partial outputs in fp32, and a second kernel adds them up.
+    partial = _PARTIAL * lay.split * shape.batch * shape.heads * shape.q_len * width
+    partial = np.where(lay.split > 1.0, partial, 0.0)
+    drawn = np.where(lay.drawn > 0.0, queries + lay.drawn + partial, 0.0)
+    return drawn + _EXCHANGED * lay.scored if unit.apart else drawn
+
+
+def _features(unit: Unit, shape: Heads, lay: Layout, width: Array, size: Array, kept: Array) -> dict[str, Array]:
+    over = over_cache(size, unit.cache)
     waves, packed = np.log2(lay.waves), shape.packed
     several = (shape.batch > 1.0) & (packed > 1.0) & (shape.groups > 1.0)
     return {
@@ -185,7 +200,7 @@ def _features(unit: Unit, shape: Heads, lay: Layout, width: Array, size: Array, 
         "short_kv": 128.0 / (shape.reach + 128.0),
         "split": np.log2(lay.split) / 3.0,
         "chain": np.log2(1.0 + np.minimum(shape.reach / lay.split, 65536.0) / 128.0) / 3.0,
-        "kept": 1.0 - missed / size,
-        "size": np.clip(share, -6.0, 4.0),
-        "over": np.clip(share, 0.0, 4.0),
+        "kept": kept,
+        "size": np.clip(over, -6.0, 4.0),
+        "over": np.clip(over, 0.0, 4.0),
     }

@@ -1,4 +1,4 @@
-"""Which output tile a kernel takes for a product, where its library's code says so."""
+"""How a product lies on a chip's cores: in the output tiles that a kernel's library states, or in the family's best."""
 
 from __future__ import annotations
 
@@ -10,8 +10,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.silicon._tables import table
+from suanli.silicon._unit import Unit
 
 Array = NDArray[np.float64]
+
+TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
+_K_STEP = 512.0  # a split of k shorter than this is not worth its reduction
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """Products on the cores (arrays of one shape): ``flop`` with padding and idle cores, ``waves`` of tiles.
+
+    ``split``: parts of k that cores work on at once; ``area``: log2 of a tile's rows x columns.
+    """
+
+    flop: Array
+    waves: Array
+    split: Array
+    area: Array
+
+
+def waves_of(unit: Unit, kernel: str | None, form: str, *, m: Array, n: Array, k: Array, batch: Array) -> Waves:
+    """Return how ``batch`` products in the format ``form`` lie on the cores under ``kernel``, None: the usual one."""
+    stated = stated_tiles(kernel, form, unit.family, m=m, n=n, batch=batch, cores=unit.cores)
+    return _in_waves(unit, stated, k) if stated else _best(unit, m=m, n=n, k=k, batch=batch)
+
+
+def _in_waves(unit: Unit, tiles: Tiles, k: Array) -> Waves:
+    """Return ``tiles`` on the cores; kernels that state theirs do not split k."""
+    waves = tiles.count / unit.cores
+    area = tiles.high * tiles.wide
+    return Waves(
+        flop=2.0 * np.ceil(waves) * unit.cores * area * _padded(unit, k),
+        waves=waves,
+        split=np.ones(k.shape),
+        area=np.log2(area),
+    )
+
+
+def _best(unit: Unit, *, m: Array, n: Array, k: Array, batch: Array) -> Waves:
+    """Return products in whichever of the family's tiles costs least.
+
+    All cores run ceil(tiles / cores) waves; k is split where the tiles alone leave cores idle.
+    """
+    depth = _padded(unit, k)
+    most = np.maximum(1.0, np.floor(depth / _K_STEP))
+    least = np.full(m.shape, np.inf)
+    flop, waves, split, area = (np.ones(m.shape) for _ in range(4))
+    for high, wide in unit.tiles:
+        tiles = np.ceil(m / high) * np.ceil(n / wide) * batch
+        cuts = np.clip(np.floor(unit.cores / tiles), 1.0, most)
+        turns = np.ceil(tiles * cuts / unit.cores)
+        spent = 2.0 * turns * unit.cores * high * wide * depth / cuts
+        cost = spent * (1.0 + TILE_LOSS / high + TILE_LOSS / wide)
+        better = cost < least
+        least = np.where(better, cost, least)
+        flop = np.where(better, spent, flop)
+        waves = np.where(better, tiles * cuts / unit.cores, waves)
+        split = np.where(better, cuts, split)
+        area = np.where(better, np.log2(high * wide), area)
+    return Waves(flop, waves, split, area)
+
+
+def _padded(unit: Unit, k: Array) -> Array:
+    """Return ``k`` in whole steps of the matrix unit."""
+    out: Array = np.ceil(k / unit.granule[2]) * unit.granule[2]
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip
+from suanli.silicon._cache import Traffic, missing, over_cache, pass_time
 from suanli.silicon._formats import Format, peak_rate
-from suanli.silicon._gemm_tiles import Tiles, stated_tiles
+from suanli.silicon._gemm_tiles import Waves, waves_of
 from suanli.silicon._laws import Work
 from suanli.silicon._timing import USUAL, Timing
-from suanli.silicon._unit import Unit, energy_time, unit_of
+from suanli.silicon._unit import Unit, energy_time, roofline, unit_of
 
 Array = NDArray[np.float64]
 
-_K_STEP = 512.0  # a split of k shorter than this is not worth its reduction
 _WIDE = 2.0  # bytes of an activation before it is quantised
 _EXCHANGED = 8.0  # bytes of a 32-bit sum that matrix units write for vector units to scale
 _PANELS = 6.0  # times a weight's bytes that making and using a processor's panels moves through its cache
 _STEP = 128.0  # bytes of a row that a tile loads at once
 _STEP_TIME = 5e-8  # s from one such load to the next: memory's latency over some eight loads in flight
-TILE_LOSS = 16.0  # a tile of h x w costs 1 + loss / h + loss / w of its FLOP: what it reads more than a large one
+_CHAINED = ("gpu_hbm", "gpu_gddr", "npu")  # kinds whose tiles wait for their loads; elsewhere operands are moved ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """What products move (arrays of one shape): ``weights``; ``rest``, the activations and outputs.
+
+    ``wide``: what quantising the activations first moves; ``beside``: what else passes through the cache, but never
+    to memory.
+    """
+
+    weights: Array
+    rest: Array
+    wide: Array
+    beside: Array
+
+    @property
+    def size(self) -> Array:
+        """Bytes of all operands."""
+        out: Array = self.weights + self.rest
+        return out
 
 
 def gemm_work(
@@ -40,90 +62,83 @@ def gemm_work(
     Activations narrower than 16 bits are quantised first; ``timing`` says how often the weights change.
     """
     unit = unit_of(chip)
-    stated = stated_tiles(kernel, form.name, unit.family, m=m, n=n, batch=batch, cores=unit.cores)
-    padded, waves, split, area = in_waves(unit, stated, k) if stated else tiling(unit, m=m, n=n, k=k, batch=batch)
-    flop, rate = 2.0 * batch * m * n * k, peak_rate(chip, form.rate)
-    weights = form.weight * batch * k * n
-    rest = batch * (form.activation * m * k + form.output * m * n)
-    size = weights + rest
-    cycled = timing.cycled(weights, unit.cache) + rest
-    again = missing(size, cycled, unit.cache)
-    missed = again if warm else size
     quantised = timing.quantises and form.activation < _WIDE and unit.kind != "cpu"
-    wide = (_WIDE + form.activation) * batch * m * k if quantised else np.zeros_like(size)
-    wide_missed = missing(wide, cycled + wide, unit.cache) if warm else wide
-    exchanged = _EXCHANGED * batch * m * n if quantised and unit.apart else 0.0
-    # No clock shortens a tile's chain of loads down k; where software or a sequencer moves operands, they run ahead.
-    chained = unit.kind in ("gpu_hbm", "gpu_gddr", "npu")
-    steps = np.ceil(k * form.activation / _STEP) / split if chained else np.zeros_like(size)
-    # A processor first copies the weights into panels (allocates, writes and reads them), except for a single row.
-    panels = np.where(m > 1.0, _PANELS * weights, 0.0) if unit.kind == "cpu" else np.zeros_like(size)
+    tiled = waves_of(unit, kernel, form.name, m=m, n=n, k=k, batch=batch)
+    moved = _moved(unit, form, m, n, k, batch, quantised=quantised)
+    size, cycled = moved.size, timing.cycled(moved.weights, unit.cache) + moved.rest
+    lacking = missing(size, cycled, unit.cache)
+    traffic = Traffic(lacking if warm else size, lacking)
+    wide_missed = missing(moved.wide, cycled + moved.wide, unit.cache) if warm else moved.wide
+    flop, rate = 2.0 * batch * m * n * k, peak_rate(chip, form.rate)
     return Work(
-        compute=padded / rate,
-        memory=missed / unit.bandwidth,
-        cache=(size + panels + exchanged) / unit.cache_rate,
-        vector=np.ceil(waves) * steps * _STEP_TIME,
+        compute=tiled.flop / rate,
+        memory=traffic.missed / unit.bandwidth,
+        cache=(size + moved.beside) / unit.cache_rate,
+        vector=_chain(unit, form, k, tiled),
         power=energy_time(unit, flop, BITS[form.rate]),
-        roofline=np.maximum(flop / rate, size / unit.bandwidth),
+        roofline=roofline(unit, flop, rate, size),
         flop=flop,
-        launch=(2.0 if quantised else 1.0) * 1e3 / unit.clock,
-        before=np.maximum(wide_missed / unit.bandwidth, wide / unit.cache_rate),
+        launch=(2.0 if quantised else 1.0) * unit.kilocycle,
+        before=pass_time(unit, moved.wide, wide_missed),
         host=np.full_like(size, timing.host),
-        held=(missed - again) / size,
+        held=traffic.held,
         features={
-            "m": np.log2(np.minimum(m, 65536.0)) / 5.0 - 1.4,
-            "n": np.log2(np.clip(n, 16.0, 131072.0)) / 4.0 - 2.8,
-            "k": np.log2(np.clip(k, 16.0, 131072.0)) / 4.0 - 2.8,
-            "waves": np.clip(np.log2(waves), -6.0, 4.0) / 3.0,
-            "many_waves": np.clip(np.log2(waves), 0.0, 4.0) / 3.0,
-            "few_waves": np.clip(np.log2(waves), -6.0, 0.0) / 3.0,
-            "short_m": 16.0 / (m + 16.0),
-            "short_n": 64.0 / (n + 64.0),
-            "short_k": 128.0 / np.maximum(k, 32.0),
-            "split": np.log2(split) / 3.0,
-            "tile": (area - 13.0) / 2.0,
-            "kept": 1.0 - missed / size,
-            "size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 4.0),
-            "over": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, 0.0, 4.0),
+            **_shape_features(m, n, k),
+            **_tile_features(tiled),
+            "kept": traffic.kept(size),
+            **_size_features(size, unit.cache),
         },
     )
 
 
-def missing(size: Array, cycled: Array, cache: float) -> Array:
-    """Return which of ``size`` bytes memory must deliver when ``cycled`` bytes in all pass through a warm cache.
+def _moved(unit: Unit, form: Format, m: Array, n: Array, k: Array, batch: Array, *, quantised: bool) -> Bytes:
+    weights = form.weight * batch * k * n
+    none = np.zeros_like(weights)
+    beside = none
+    if unit.kind == "cpu":
+        # A processor first copies the weights into panels (allocates, writes and reads them), but for a single row.
+        beside = np.where(m > 1.0, _PANELS * weights, 0.0)
+    elif quantised and unit.apart:
+        beside = _EXCHANGED * batch * m * n
+    return Bytes(
+        weights=weights,
+        rest=batch * (form.activation * m * k + form.output * m * n),
+        wide=(_WIDE + form.activation) * batch * m * k if quantised else none,
+        beside=beside,
+    )
 
-    A cache keeps its share of what passes; ``cycled`` is at least ``size``, so never less than size - cache misses.
-    """
-    return size * np.maximum(1.0 - cache / np.maximum(cycled, size), 0.0)
+
+def _chain(unit: Unit, form: Format, k: Array, tiled: Waves) -> Array:
+    """Return seconds of the tiles' loads down k, one after another, which no clock shortens."""
+    if unit.kind not in _CHAINED:
+        return np.zeros_like(tiled.waves)
+    steps = np.ceil(k * form.activation / _STEP) / tiled.split
+    out: Array = np.ceil(tiled.waves) * steps * _STEP_TIME
+    return out
 
 
-def in_waves(unit: Unit, tiles: Tiles, k: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the same as ``tiling`` of ``tiles`` that a kernel takes without a split of k."""
-    depth = np.ceil(k / unit.granule[2]) * unit.granule[2]
-    waves = tiles.count / unit.cores
-    area = tiles.high * tiles.wide
-    return 2.0 * np.ceil(waves) * unit.cores * area * depth, waves, np.ones(k.shape), np.log2(area)
+def _shape_features(m: Array, n: Array, k: Array) -> dict[str, Array]:
+    return {
+        "m": np.log2(np.minimum(m, 65536.0)) / 5.0 - 1.4,
+        "n": np.log2(np.clip(n, 16.0, 131072.0)) / 4.0 - 2.8,
+        "k": np.log2(np.clip(k, 16.0, 131072.0)) / 4.0 - 2.8,
+        "short_m": 16.0 / (m + 16.0),
+        "short_n": 64.0 / (n + 64.0),
+        "short_k": 128.0 / np.maximum(k, 32.0),
+    }
 
 
-def tiling(unit: Unit, *, m: Array, n: Array, k: Array, batch: Array) -> tuple[Array, Array, Array, Array]:
-    """Return of the family's best tile: FLOP with padding and idle cores, waves, splits of k, log2 of its area.
+def _tile_features(tiled: Waves) -> dict[str, Array]:
+    waves = np.log2(tiled.waves)
+    return {
+        "waves": np.clip(waves, -6.0, 4.0) / 3.0,
+        "many_waves": np.clip(waves, 0.0, 4.0) / 3.0,
+        "few_waves": np.clip(waves, -6.0, 0.0) / 3.0,
+        "split": np.log2(tiled.split) / 3.0,
+        "tile": (tiled.area - 13.0) / 2.0,
+    }
 
-    All cores run ceil(tiles / cores) waves; k is split where the tiles alone leave cores idle.
-    """
-    depth = np.ceil(k / unit.granule[2]) * unit.granule[2]
-    most = np.maximum(1.0, np.floor(depth / _K_STEP))
-    least = np.full(m.shape, np.inf)
-    flop, waves, split, area = (np.ones(m.shape) for _ in range(4))
-    for high, wide in unit.tiles:
-        tiles = np.ceil(m / high) * np.ceil(n / wide) * batch
-        cuts = np.clip(np.floor(unit.cores / tiles), 1.0, most)
-        turns = np.ceil(tiles * cuts / unit.cores)
-        spent = 2.0 * turns * unit.cores * high * wide * depth / cuts
-        cost = spent * (1.0 + TILE_LOSS / high + TILE_LOSS / wide)
-        better = cost < least
-        least = np.where(better, cost, least)
-        flop = np.where(better, spent, flop)
-        waves = np.where(better, tiles * cuts / unit.cores, waves)
-        split = np.where(better, cuts, split)
-        area = np.where(better, np.log2(high * wide), area)
-    return flop, waves, split, area
+
+def _size_features(size: Array, cache: float) -> dict[str, Array]:
+    over = over_cache(size, cache)
+    return {"size": np.clip(over, -4.0, 4.0), "over": np.clip(over, 0.0, 4.0)}

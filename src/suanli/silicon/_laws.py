@@ -25,6 +25,10 @@ PARTS: tuple[str, ...] = ("overhead", "before", *RESOURCES)
 _CAP = 12.0  # exp() of more is no efficiency
 
 
+def _nothing() -> Array:
+    return np.zeros(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """Ideal seconds on each resource (arrays of one shape), and the features that efficiencies depend on.
@@ -33,10 +37,10 @@ class Work:
     ``cache``: all bytes at the last cache's rate; ``vector``: exponentials and other work beside the matrix units;
     ``power``: the energy of the multiplications over the chip's power limit, which lowers clocks in sustained work;
     ``before``: a pass over operands that must end before the multiplications begin; ``host``: what the host needs to
-    launch them, where no graph does, which hides whatever is shorter; ``held``: in a cold run, the share of bytes that
-    a warm cache would keep.
-    ``roofline``: the longer of true FLOP at peak and all bytes at the memory's bandwidth; ``flop``: true
-    FLOP; ``launch``: 1,000 cycles for each kernel.
+    launch them, where no graph does, which hides whatever is shorter. ``launch``: 1,000 cycles for each kernel.
+
+    ``held``: in a cold run, the share of the bytes from memory that a warm cache would keep; ``roofline``: the longer
+    of true FLOP at peak and all bytes at the memory's bandwidth; ``flop``: true FLOP.
     """
 
     compute: Array
@@ -48,9 +52,9 @@ class Work:
     flop: Array
     launch: float
     features: Mapping[str, Array]
-    before: Array = field(default_factory=lambda: np.zeros(1))
-    host: Array = field(default_factory=lambda: np.zeros(1))
-    held: Array = field(default_factory=lambda: np.zeros(1))
+    before: Array = field(default_factory=_nothing)
+    host: Array = field(default_factory=_nothing)
+    held: Array = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,20 @@ def parts_of(law: Law, work: Work) -> dict[str, Array]:
         slow = 1.0 + np.exp(exponent(law, part, work.features, shape)) if ideal.any() else np.ones(shape)
         out[part] = ideal * slow
     if work.held.any():
-        # Cold is never faster than warm, where fewer bytes come, more slowly.
-        bent = law.slopes.get("memory", {}).get("kept", 0.0) * work.held
-        slow = 1.0 + np.exp(np.minimum(exponent(law, "memory", work.features, shape) + bent, _CAP))
-        out["memory"] = np.maximum(out["memory"], work.memory * (1.0 - work.held) * slow)
+        out["memory"] = np.maximum(out["memory"], _warm_memory(law, work))
     return out
+
+
+def _warm_memory(law: Law, work: Work) -> Array:
+    """Return the memory's seconds if the run were warm.
+
+    What a cache keeps spares bytes but slows the rest, which come badly spread: without this bound a cold run, judged
+    by the efficiency of bytes streamed, might end up faster than a warm one.
+    """
+    # Of all features "kept" alone differs from a warm run's: by what is held, as nearly all bytes of a cold run miss.
+    of_held = law.slopes.get("memory", {}).get("kept", 0.0) * work.held
+    slow = 1.0 + np.exp(np.minimum(exponent(law, "memory", work.features, work.compute.shape) + of_held, _CAP))
+    return work.memory * (1.0 - work.held) * slow
 
 
 def join(parts: Mapping[str, Array], sharpness: float) -> Array:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from suanli.kinds import Chip
+from suanli.silicon._cache import missing, over_cache
 from suanli.silicon._checks import is_warm, shapes
-from suanli.silicon._gemm_work import missing
 from suanli.silicon._laws import Measured, Work, measure
 from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._unit import Unit, unit_of
@@ -96,6 +96,6 @@ def streamed(chip: Chip, unit: Unit, size: Array, missed: Array, flop: Array) ->
         power=np.zeros_like(size),
         roofline=size / unit.bandwidth,
         flop=flop,
-        launch=1e3 / unit.clock,
-        features={"size": np.clip(np.log2(size / max(unit.cache, 1e6)) / 4.0, -4.0, 1.0)},
+        launch=unit.kilocycle,
+        features={"size": np.clip(over_cache(size, unit.cache), -4.0, 1.0)},
     )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip, Latent
 from suanli.silicon._attention_grid import Heads, grid_of
 from suanli.silicon._attention_work import LAUNCH, attended, work_on
+from suanli.silicon._cache import missing
 from suanli.silicon._formats import Format, peak_rate
-from suanli.silicon._gemm_work import missing
 from suanli.silicon._laws import Work
-from suanli.silicon._unit import energy_time, unit_of
+from suanli.silicon._unit import energy_time, roofline, unit_of
 
 Array = NDArray[np.float64]
+
+_GRANULE = 16.0  # rows to which a projection's tokens are padded
 
 
 def mla_work(
@@ -35,44 +39,56 @@ def mla_work(
 
     ``absorbed``: a prefill that reads the latent too.
     """
-    none = np.zeros_like(q_len)
-    pairs = attended(q_len, kv_len, none, causal=True)
+    unit = unit_of(chip)
     decode = phase == "decode"
     shared = decode or absorbed
-    if shared:
-        wide_k, wide_v = latent.kv_rank + latent.rope_dim, latent.kv_rank
-        keys = batch * kv_len * wide_k * kv.activation
-    else:
-        wide_k, wide_v = latent.nope_dim + latent.rope_dim, latent.v_dim
-        keys = batch * kv_len * n_heads * (wide_k + wide_v) * form.activation
+    wide_k, wide_v = _widths(latent, shared=shared)
+    width, none = wide_k + wide_v, np.zeros_like(q_len)
     shape = Heads(
         batch=batch,
         q_len=q_len,
         reach=kv_len,
-        pairs=pairs,
+        pairs=attended(q_len, kv_len, none, causal=True),
         heads=n_heads,
         groups=np.ones_like(n_heads) if shared else n_heads,
         window=none,
         cut=np.zeros(np.shape(n_heads), dtype=bool),
-        keys=keys,
-        lanes=np.full_like(n_heads, wide_k + wide_v),
+        # Values are the first part of the latent, which is read once for both.
+        keys=batch * kv_len * (wide_k * kv.activation if shared else n_heads * width * form.activation),
+        lanes=np.full_like(n_heads, width),
         history=kv_len,
         narrow=kv.activation <= 1.0,
     )
-    width = float(wide_k + wide_v)
     return work_on(
         chip,
         form,
         # All heads share one latent: a tile of 64 of them, whatever the kernel.
-        grid_of("processor" if unit_of(chip).kind == "cpu" else None),
+        grid_of("processor" if unit.kind == "cpu" else None),
         shape,
         decode=decode,
         width=np.full_like(n_heads, width),
         queries=batch * n_heads * q_len * (wide_k * form.activation + wide_v * form.output),
-        flop=2.0 * batch * n_heads * pairs * width,
-        splits=unit_of(chip).family not in grid_of(kernel).unsplit,
+        flop=2.0 * batch * n_heads * shape.pairs * width,
+        splits=unit.family not in grid_of(kernel).unsplit,
         warm=warm,
     )
+
+
+def _widths(latent: Latent, *, shared: bool) -> tuple[float, float]:
+    """Return the widths of a key and a value: of the ``shared`` latent, or of one head's expanded from it."""
+    if shared:
+        return float(latent.kv_rank + latent.rope_dim), float(latent.kv_rank)
+    return float(latent.nope_dim + latent.rope_dim), float(latent.v_dim)
+
+
+@dataclass(frozen=True, slots=True)
+class Projections:
+    """Products around the core (arrays of one shape): ``flop``, those of ``padded`` rows, bytes moved and missed."""
+
+    flop: Array
+    padded: Array
+    size: Array
+    missed: Array
 
 
 def mla_module_work(
@@ -93,10 +109,8 @@ def mla_module_work(
 ) -> Work:
     """Return the ideal work of the whole latent attention block: the core and its projections in ``products``.
 
-    Down to the ranks, queries up, keys and values up (prefill) or absorbed into queries and outputs (decode), and
-    the output projection; ``n_heads`` is the chip's own share of heads.
+    ``n_heads`` is the chip's own share of heads.
     """
-    unit = unit_of(chip)
     core = mla_work(
         chip,
         form,
@@ -110,25 +124,38 @@ def mla_module_work(
         kernel=kernel,
         warm=warm,
     )
-    tokens = batch * q_len
-    head = latent.nope_dim + latent.rope_dim
-    up = latent.nope_dim + latent.v_dim
-    down = hidden * (latent.q_rank + latent.kv_rank + latent.rope_dim)
-    numbers = down + n_heads * (head * (latent.q_rank or hidden) + latent.v_dim * hidden + up * latent.kv_rank)
-    rows = np.ceil(tokens / 16.0) * 16.0
-    weights = numbers * products.weight
-    passing = tokens * (hidden * 2.0 + n_heads * (head + latent.v_dim)) * products.output
-    size = weights + passing
-    missed = missing(size, size, unit.cache) if warm else weights + missing(passing, passing, unit.cache)
+    unit, rate = unit_of(chip), peak_rate(chip, products.rate)
+    around = _projections(unit.cache, products, latent, hidden, batch * q_len, n_heads, warm=warm)
     return Work(
-        compute=core.compute + 2.0 * rows * numbers / peak_rate(chip, products.rate),
-        memory=core.memory + missed / unit.bandwidth,
+        compute=core.compute + around.padded / rate,
+        memory=core.memory + around.missed / unit.bandwidth,
         cache=core.cache,
         vector=core.vector,
-        power=core.power + energy_time(unit, 2.0 * tokens * numbers, BITS[products.rate]),
-        roofline=core.roofline
-        + np.maximum(2.0 * tokens * numbers / peak_rate(chip, products.rate), size / unit.bandwidth),
-        flop=core.flop + 2.0 * tokens * numbers,
+        power=core.power + energy_time(unit, around.flop, BITS[products.rate]),
+        roofline=core.roofline + roofline(unit, around.flop, rate, around.size),
+        flop=core.flop + around.flop,
         launch=LAUNCH,
         features=core.features,
+    )
+
+
+def _projections(
+    cache: float, form: Format, latent: Latent, hidden: float, tokens: Array, n_heads: Array, *, warm: bool
+) -> Projections:
+    """Return the products that bring ``tokens`` to the core and back.
+
+    Down to the ranks, queries up, keys and values up (prefill) or absorbed into queries and outputs (decode), and
+    the output projection.
+    """
+    head, up = latent.nope_dim + latent.rope_dim, latent.nope_dim + latent.v_dim
+    down = hidden * (latent.q_rank + latent.kv_rank + latent.rope_dim)
+    numbers = down + n_heads * (head * (latent.q_rank or hidden) + latent.v_dim * hidden + up * latent.kv_rank)
+    weights = numbers * form.weight
+    passing = tokens * (hidden * 2.0 + n_heads * (head + latent.v_dim)) * form.output
+    size = weights + passing
+    return Projections(
+        flop=2.0 * tokens * numbers,
+        padded=2.0 * (np.ceil(tokens / _GRANULE) * _GRANULE) * numbers,
+        size=size,
+        missed=missing(size, size, cache) if warm else weights + missing(passing, passing, cache),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.silicon._formats import Format
-from suanli.silicon._gemm_work import TILE_LOSS
+from suanli.silicon._gemm_tiles import TILE_LOSS
 from suanli.silicon._moe_load import Load
 from suanli.silicon._tables import entry_of, table
 from suanli.silicon._unit import Unit

@@ -46,9 +46,9 @@ def load_of(tokens: Array, top_k: Array, n_experts: Array, ep: Array, skew: Arra
     local = n_experts / ep
     rows = tokens * top_k / ep
     awake = np.clip(rows, 1.0, local)
-    skewed = np.flatnonzero(skew > 0.0)
+    skewed = np.nonzero(skew > 0.0)
     uneven: Blocks | None = None
-    if len(skewed):
+    if skewed[0].size:
         some = [a[skewed] for a in (tokens, top_k, n_experts, ep, skew)]
         rows[skewed], awake[skewed], uneven = _uneven(*some)
     given = tokens

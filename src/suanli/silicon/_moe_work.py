@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip
+from suanli.silicon._cache import Traffic, missing, over_cache
 from suanli.silicon._formats import Format, peak_rate
-from suanli.silicon._gemm_work import missing
 from suanli.silicon._laws import Work
-from suanli.silicon._moe_grid import drawn, layout_of, spent, tiles_of
+from suanli.silicon._moe_grid import Layout, drawn, layout_of, spent, tiles_of
 from suanli.silicon._moe_load import Load, load_of
 from suanli.silicon._timing import USUAL, Timing
-from suanli.silicon._unit import energy_time, unit_of
+from suanli.silicon._unit import energy_time, roofline, unit_of
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ffn:
+    """The products of an expert: to ``first`` columns (gate and up together), to ``width`` of them, back to ``hidden``.
+
+    ``width`` is the chip's own share; ``matrices`` of hidden x width hold an expert's weights.
+    """
+
+    hidden: Array
+    width: Array
+    first: Array
+    matrices: float
 
 
 def moe_work(
@@ -44,44 +59,59 @@ def moe_work(
     layout = layout_of(kernel, form.name)
     pile = "all" if layout.slots == "computed" else "reached" if piled else ""
     load = load_of(tokens, top_k, n_experts, ep, skew, pile=pile)
-    width = inter / tp
-    matrices = 3.0 if gated else 2.0
-    first = (matrices - 1.0) * width
-    up, down = tiles_of(layout, unit, load, (first, hidden))
-    weights = load.awake * matrices * hidden * width * form.weight
-    buffered, copied = (load.rows, load.rows) if layout.slots == "own" else (load.slots, np.zeros_like(load.rows))
-    moved = (load.tokens + 2.0 * copied) * hidden * form.activation + load.tokens * hidden * form.output
-    moved += buffered * (2.0 * (first + hidden) * form.output + width * (form.output + form.activation))
+    ffn = _ffn(hidden, inter / tp, gated=gated)
+    weights = load.awake * ffn.matrices * hidden * ffn.width * form.weight
+    moved = _moved(layout, form, load, ffn)
     size = weights + moved
-    again = missing(size, size, unit.cache)
-    missed = again if warm else weights + missing(moved, moved, unit.cache)
-    flop = 2.0 * load.rows * matrices * hidden * width
+    lacking = missing(size, size, unit.cache)
+    traffic = Traffic(lacking if warm else weights + missing(moved, moved, unit.cache), lacking)
+    up, down = tiles_of(layout, unit, load, (ffn.first, hidden))
     paired = layout.paired(unit)
-    reads = drawn(up, form, hidden, first, paired=paired) + drawn(down, form, width, hidden, paired=paired)
-    rate = peak_rate(chip, form.rate)
-    waves = np.log2(up.waves(unit, first))
-    share = np.log2(size / max(unit.cache, 1e6)) / 4.0
+    reads = drawn(up, form, hidden, ffn.first, paired=paired) + drawn(down, form, ffn.width, hidden, paired=paired)
+    flop, rate = 2.0 * load.rows * ffn.matrices * hidden * ffn.width, peak_rate(chip, form.rate)
     return Work(
-        compute=(spent(up, unit, hidden, first) + spent(down, unit, width, hidden)) / rate,
-        memory=missed / unit.bandwidth,
+        compute=(spent(up, unit, hidden, ffn.first) + spent(down, unit, ffn.width, hidden)) / rate,
+        memory=traffic.missed / unit.bandwidth,
         cache=(reads + moved) / unit.cache_rate,
         vector=np.zeros_like(size),
         power=energy_time(unit, flop, BITS[form.rate]),
-        roofline=np.maximum(flop / rate, size / unit.bandwidth),
+        roofline=roofline(unit, flop, rate, size),
         flop=flop,
-        launch=1e3 / unit.clock,
+        launch=unit.kilocycle,
         host=np.full_like(size, timing.host),
-        held=(missed - again) / np.maximum(missed, 1.0),
+        held=traffic.held,
         features={
-            **_shape_features(load, hidden, width),
-            "waves": np.clip(waves, -6.0, 8.0) / 3.0,
-            "many_waves": np.clip(waves, 0.0, 8.0) / 3.0,
+            **_shape_features(load, hidden, ffn.width),
+            **_fit_features(up.waves(unit, ffn.first), over_cache(size, unit.cache)),
             "skew": np.minimum(skew, 2.0),
-            "kept": 1.0 - missed / size,
-            "size": np.clip(share, -6.0, 6.0),
-            "over": np.clip(share, 0.0, 6.0),
+            "kept": traffic.kept(size),
         },
     )
+
+
+def _ffn(hidden: Array, width: Array, *, gated: bool) -> Ffn:
+    return Ffn(hidden, width, first=2.0 * width if gated else width, matrices=3.0 if gated else 2.0)
+
+
+def _moved(layout: Layout, form: Format, load: Load, ffn: Ffn) -> Array:
+    """Return the bytes of activations: what tokens bring and take, what a kernel sorts, and its buffers."""
+    own = layout.slots == "own"
+    copied = load.rows if own else np.zeros_like(load.rows)
+    buffered = load.rows if own else load.slots
+    moved = (load.tokens + 2.0 * copied) * ffn.hidden * form.activation + load.tokens * ffn.hidden * form.output
+    moved += buffered * (2.0 * (ffn.first + ffn.hidden) * form.output + ffn.width * (form.output + form.activation))
+    return moved
+
+
+def _fit_features(waves: Array, over: Array) -> dict[str, Array]:
+    """Return the features of how the tiles' ``waves`` fit the cores and the bytes, ``over`` it or not, the cache."""
+    filled = np.log2(waves)
+    return {
+        "waves": np.clip(filled, -6.0, 8.0) / 3.0,
+        "many_waves": np.clip(filled, 0.0, 8.0) / 3.0,
+        "size": np.clip(over, -6.0, 6.0),
+        "over": np.clip(over, 0.0, 6.0),
+    }
 
 
 def _shape_features(load: Load, hidden: Array, width: Array) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,6 @@ from suanli.workloads import KINDS, Ops
 
 Array = NDArray[np.float64]
 
-
 _MORE = 1.5  # below this, FLOP differ by how edges are counted, not by passes
 
 
@@ -29,7 +29,8 @@ _MORE = 1.5  # below this, FLOP differ by how edges are counted, not by passes
 class OpsTime:
     """Seconds of each row of an operator table, all of its runs together, with the 10th and 90th percentile.
 
-    ``bound`` says what most of a row's time goes to: overhead, compute, memory, cache, vector or power.
+    ``bound`` says what most of a row's time goes to: overhead, before (a pass that must end first), compute, memory,
+    cache, vector, power or host.
     """
 
     value: Array
@@ -55,15 +56,45 @@ def ops_time(
     n = len(ops)
     value, spread = np.zeros(n), np.zeros(n)
     bound = np.zeros(n, dtype=np.int64)
-    keys = [(int(k), d, v) for k, d, v in zip(ops.kind, ops.dtype, ops.kv_dtype, strict=True)]
-    for key in dict.fromkeys(keys):
-        at = np.array([i for i, other in enumerate(keys) if other == key])
-        kind, dtype, kv_dtype = KINDS[key[0]], key[1], key[2]
-        found = _row_parts(chip, ops, at, kind, dtype, kv_dtype, skew=skew, cache=cache, parameters=parameters)
-        value[at] = ops.count[at] * found.seconds * _passes(found, ops.flop[at], kind, ops.window[at])
+    for rows in _alike(ops):
+        at = rows.at
+        found = _timed(chip, rows, skew=skew, cache=cache, parameters=parameters)
+        value[at] = ops.count[at] * found.seconds * _passes(found, ops.flop[at], rows.kind, ops.window[at])
         spread[at], bound[at] = found.sigma, found.bound
     half = Z80 * spread
     return OpsTime(value, value * np.exp(-half), value * np.exp(half), tuple(PARTS[b] for b in bound))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows ``at`` of a table, which are of one kind and formats."""
+
+    ops: Ops
+    at: NDArray[np.int64]
+    kind: str
+    dtype: str
+    kv_dtype: str | None
+
+    @property
+    def phase(self) -> str:
+        """What follows the first word of the kind: prefill, decode or encoder."""
+        return self.kind.partition("_")[2]
+
+    def column(self, name: str) -> Array:
+        """Return the column ``name`` of these rows."""
+        return np.asarray(getattr(self.ops, name), dtype=np.float64)[self.at]
+
+    def columns(self, *names: str) -> dict[str, Any]:
+        """Return the columns ``names`` by name."""
+        return {name: self.column(name) for name in names}
+
+
+def _alike(ops: Ops) -> list[_Rows]:
+    """Return the rows of ``ops`` in groups of one kind and formats, in the order of their first rows."""
+    places: dict[tuple[int, str, str], list[int]] = {}
+    for i, (kind, dtype, kv_dtype) in enumerate(zip(ops.kind, ops.dtype, ops.kv_dtype, strict=True)):
+        places.setdefault((int(kind), dtype, kv_dtype), []).append(i)
+    return [_Rows(ops, np.array(at), KINDS[kind], dtype, kv or None) for (kind, dtype, kv), at in places.items()]
 
 
 def _passes(found: Measured, flop: Array, kind: str, window: NDArray[np.int64]) -> Array:
@@ -78,64 +109,46 @@ def _passes(found: Measured, flop: Array, kind: str, window: NDArray[np.int64]) 
     return np.where(chosen | (times > _MORE), times, 1.0)
 
 
-def _row_parts(
-    chip: Chip,
-    ops: Ops,
-    at: NDArray[np.int64],
-    kind: str,
-    dtype: str,
-    kv_dtype: str,
-    *,
-    skew: float,
-    cache: str,
-    parameters: Parameters | None,
-) -> Measured:
-    def column(name: str) -> Array:
-        return np.asarray(getattr(ops, name), dtype=np.float64)[at]
+def _timed(chip: Chip, rows: _Rows, *, skew: float, cache: str, parameters: Parameters | None) -> Measured:
+    how: dict[str, Any] = {"cache": cache, "parameters": parameters}
+    match rows.kind.partition("_")[0]:
+        case "gemm":
+            return gemm_parts(chip, **rows.columns("m", "n", "k", "batch"), dtype=rows.dtype, **how)
+        case "attention":
+            return _attention(chip, rows, how)
+        case "mla":
+            return _latent(chip, rows, how)
+        case "moe":
+            return _experts(chip, rows, skew, how)
+        case "embedding":
+            row = rows.column("bytes") / rows.column("m") / 2.0  # each is read and written
+            return embedding_parts(chip, bytes=rows.column("bytes"), row=row, parameters=parameters)
+        case _:
+            return elementwise_parts(chip, **rows.columns("bytes", "flop"), cache="warm", parameters=parameters)
 
-    def several(*names: str) -> dict[str, Any]:
-        return {name: column(name) for name in names}
 
-    if kind == "gemm":
-        sizes = several("m", "n", "k", "batch")
-        return gemm_parts(chip, **sizes, dtype=dtype, cache=cache, parameters=parameters)
-    if kind.startswith("attention_"):
-        sizes = several("batch", "q_len", "kv_len", "n_heads", "n_kv_heads", "head_dim", "window")
-        phase = kind.removeprefix("attention_")
-        return attention_parts(
-            chip, phase=phase, **sizes, dtype=dtype, kv_dtype=kv_dtype or None, cache=cache, parameters=parameters
-        )
-    if kind.startswith("mla_"):
-        sizes = several("batch", "q_len", "kv_len", "n_heads")
-        if kind == "mla_decode":  # sparse attention reads the keys it chose
-            kept = np.where(column("window") > 0, column("window"), np.inf)
-            sizes["kv_len"] = np.maximum(sizes["q_len"], np.minimum(sizes["kv_len"], kept))
-        latent = ops.latent or DEEPSEEK
-        phase = kind.removeprefix("mla_")
-        return mla_parts(
-            chip,
-            phase=phase,
-            **sizes,
-            dtype=dtype,
-            kv_dtype=kv_dtype or None,
-            latent=latent,
-            cache=cache,
-            parameters=parameters,
-        )
-    if kind == "moe":
-        return moe_parts(
-            chip,
-            tokens=column("m"),
-            hidden=column("k"),
-            inter=column("n"),
-            **several("top_k", "n_experts", "tp", "ep"),
-            skew=skew,
-            dtype=dtype,
-            cache=cache,
-            parameters=parameters,
-        )
-    if kind == "embedding":
-        return embedding_parts(
-            chip, bytes=column("bytes"), row=column("bytes") / column("m") / 2.0, parameters=parameters
-        )
-    return elementwise_parts(chip, bytes=column("bytes"), flop=column("flop"), cache="warm", parameters=parameters)
+def _attention(chip: Chip, rows: _Rows, how: Mapping[str, Any]) -> Measured:
+    sizes = rows.columns("batch", "q_len", "kv_len", "n_heads", "n_kv_heads", "head_dim", "window")
+    return attention_parts(chip, phase=rows.phase, **sizes, dtype=rows.dtype, kv_dtype=rows.kv_dtype, **how)
+
+
+def _latent(chip: Chip, rows: _Rows, how: Mapping[str, Any]) -> Measured:
+    sizes = rows.columns("batch", "q_len", "kv_len", "n_heads")
+    if rows.phase == "decode":  # sparse attention reads the keys it chose
+        kept = np.where(rows.column("window") > 0, rows.column("window"), np.inf)
+        sizes["kv_len"] = np.maximum(sizes["q_len"], np.minimum(sizes["kv_len"], kept))
+    latent = rows.ops.latent or DEEPSEEK
+    return mla_parts(chip, phase=rows.phase, **sizes, dtype=rows.dtype, kv_dtype=rows.kv_dtype, latent=latent, **how)
+
+
+def _experts(chip: Chip, rows: _Rows, skew: float, how: Mapping[str, Any]) -> Measured:
+    return moe_parts(
+        chip,
+        tokens=rows.column("m"),
+        hidden=rows.column("k"),
+        inter=rows.column("n"),
+        **rows.columns("top_k", "n_experts", "tp", "ep"),
+        skew=skew,
+        dtype=rows.dtype,
+        **how,
+    )

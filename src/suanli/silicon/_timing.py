@@ -12,16 +12,17 @@ from suanli.silicon._tables import table
 
 Array = NDArray[np.float64]
 
-HOST = 2e-5  # s; no host launches a layer's kernels from Python in less
 TURNS = 6.0  # weight matrices that most tables use in turn, so that one alone does not stay in cache
+_HOST = 2e-5  # s; no host launches a layer's kernels from Python in less
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How an operator is timed: ``turns`` weight matrices one after another, or as few as ``fill`` the cache.
+    """How an operator is timed: ``turns`` weight matrices take turns, with ``fill`` no more than fill the last cache.
 
-    ``eager``: the host launches each call on its own, so its time shows; ``quantises``: activations arrive in 16 bits
-    and are quantised within the time; ``absorbed``: latent attention's prefill reads the latent, as decode does.
+    ``eager``: the host launches each call on its own, so that its time shows; ``quantises``: narrow activations arrive
+    in 16 bits and are quantised within the time; ``absorbed``: latent attention's prefill reads the shared latent, as
+    decode does.
     """
 
     turns: float = TURNS
@@ -31,26 +32,26 @@ class Timing:
     absorbed: bool = False
 
     def cycled(self, weights: Array, cache: float) -> Array:
-        """Return the bytes of all weight matrices in turn, each of ``weights`` bytes."""
+        """Return the bytes that pass through a ``cache`` (B) before the same matrix of ``weights`` bytes comes again."""
         turns = np.clip(np.ceil(cache / weights), 1.0, self.turns) if self.fill else self.turns
         out: Array = turns * weights
         return out
 
     @property
     def host(self) -> float:
-        """Seconds that the host needs for a call at least."""
-        return HOST if self.eager else 0.0
+        """Seconds that the host needs for a call at least; none where a graph launches it."""
+        return _HOST if self.eager else 0.0
 
 
 USUAL = Timing()
+"""How most tables are timed, and how engines run: launched by a graph, narrow activations quantised first."""
 
 
 @cache
 def timing_of(kernel: str, form: str, op: str = "gemm") -> Timing:
     """Return how ``op`` (gemm, attention, moe, mla) in ``form`` by ``kernel`` ("framework/kernel") was timed."""
     for entry in table("timing")["kernels"]:
-        if op not in entry.get("ops", ["gemm"]) or form not in entry.get("formats", [form]):
-            continue
-        if kernel.startswith(entry["match"]):
+        matches = kernel.startswith(entry["match"]) and form in entry.get("formats", [form])
+        if matches and op in entry.get("ops", ["gemm"]):
             return Timing(**{field.name: entry[field.name] for field in fields(Timing) if field.name in entry})
     return USUAL

@@ -47,6 +47,11 @@ class Unit:
     watts: float
     apart: bool
 
+    @property
+    def kilocycle(self) -> float:
+        """Seconds of a thousand cycles, in which the overhead of a kernel is counted."""
+        return 1e3 / self.clock
+
 
 def unit_of(chip: Chip) -> Unit:
     """Return ``chip`` as the laws see it; cores and cache are derived where the datasheet leaves them out.
@@ -100,6 +105,11 @@ def energy_time(unit: Unit, flop: NDArray[np.float64], bits: float) -> NDArray[n
     """Return seconds that ``flop`` take at the power limit, their energy in proportion to the operands' bits."""
     out: NDArray[np.float64] = flop * (unit.joule_per_flop * bits / 16.0 / unit.watts)
     return out
+
+
+def roofline(unit: Unit, flop: NDArray[np.float64], peak: float, size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the longer of the seconds of ``flop`` at ``peak`` and of ``size`` bytes at the memory's bandwidth."""
+    return np.maximum(flop / peak, size / unit.bandwidth)
 
 
 def _bandwidth(chip: Chip, ecc: dict[str, Any]) -> float:
