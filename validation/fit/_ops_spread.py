@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 from suanli.estimates import Z80
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import Operator
-from suanli.scoring._ops_work import Group, format_name, law_name, shifts_of
+from suanli.scoring._ops_work import Group, format_name, law_name, law_of
 from suanli.silicon._laws import PARTS, measure
-from suanli.silicon._parameters import Stored, law_for, law_format
+from suanli.silicon._parameters import Stored, law_format
 from suanli.silicon._unit import unit_of
 from validation.fit._ops_engine import Piece
 
 Array = NDArray[np.float64]
 Names = NDArray[np.str_]
 
-_LEAST_SPREAD, _WIDEST = 0.04, 0.9
+_LEAST_SPREAD, _WIDEST = 0.04, 0.9  # what few rows say of a spread is kept between
 _STRANGEST = 2.0  # largest ratio of spreads that one or two left-out chips are believed
 _FEW = 400.0  # rows on which a ratio of spreads is believed by half
 _ALONE = 2.5  # spread on a new chip over that on unseen shapes, where one chip alone was measured: taken
+_ROUNDS = 6  # in which spreads and ratios, each found with the others fixed, settle
+_STANDINGS = ("known", "unknown", "stranger")
+_ORDER = ("seen", "new", "format_seen", "format_new", "kernel_seen", "kernel_new", "standing")  # as they are stored
 
 
 @dataclass(frozen=True)
@@ -76,114 +79,141 @@ class Errors:
 
 def errors_of(stored: Mapping[str, Stored], rows: Sequence[Rows]) -> Errors:
     """Return the errors of ``rows`` under the sets of parameters ``stored``: "final", "shape-N", "chip-ID"."""
-    seen, new, alone, part, new_part, alone_part = [], [], [], [], [], []
-    for some in rows:
-        part.append(np.array(PARTS)[_predicted(stored["final"], some)[0]])
-        error = np.full(len(some.folds), np.nan)
-        for fold in np.unique(some.folds):
-            error = np.where(some.folds == fold, _predicted(stored[f"shape-{fold}"], some)[1], error)
-        seen.append(error)
-        without = stored.get(f"chip-{some.chip.id}")
-        bound, error = _predicted(without or stored["final"], some)
-        nothing = np.full(len(error), np.nan)
-        new.append(error if without else nothing)
-        new_part.append(np.array(PARTS)[bound])
-        bound, error = _predicted(without or stored["final"], some, stranger=True)
-        alone.append(error if without else nothing)
-        alone_part.append(np.array(PARTS)[bound])
-    sizes = [len(some.folds) for some in rows]
+    found = [_errors(stored, some, standing) for some, standing in zip(rows, _standing(rows), strict=True)]
+    columns = (field.name for field in fields(Errors))
+    return Errors(**{name: np.concatenate([getattr(one, name) for one in found]) for name in columns})
 
-    def each(values: Sequence[Any]) -> NDArray[Any]:
-        return np.repeat(np.array(values), sizes)
 
+def _errors(stored: Mapping[str, Stored], some: Rows, standing: str) -> Errors:
+    """Return the errors of one piece of work, which has this ``standing`` to those of other chips."""
+    size = len(some.folds)
+    part, _ = _judged(stored["final"], some)
+    seen = np.full(size, np.nan)
+    for fold in np.unique(some.folds):
+        mine = some.folds == fold
+        seen[mine] = _judged(stored[f"shape-{fold}"], some)[1][mine]
+    without = stored.get(f"chip-{some.chip.id}")
+    new_part, new = _judged(without or stored["final"], some)
+    alone_part, alone = _judged(without or stored["final"], some, stranger=True)
+    unknown = np.full(size, np.nan)
     return Errors(
-        seen=np.concatenate(seen),
-        new=np.concatenate(new),
-        alone=np.concatenate(alone),
-        part=np.concatenate(part),
-        new_part=np.concatenate(new_part),
-        alone_part=np.concatenate(alone_part),
-        chip=each([some.chip.id for some in rows]),
-        form=each([some.form for some in rows]),
-        kernel=each([some.kernel for some in rows]),
-        standing=each(_standing(rows)),
-        count=each([some.count for some in rows]),
+        seen=seen,
+        new=new if without else unknown,
+        alone=alone if without else unknown,
+        part=part,
+        new_part=new_part,
+        alone_part=alone_part,
+        chip=np.full(size, some.chip.id),
+        form=np.full(size, some.form),
+        kernel=np.full(size, some.kernel),
+        standing=np.full(size, standing),
+        count=np.full(size, some.count),
     )
 
 
 def unjudged(kernels: int) -> dict[str, Any]:
     """Return a spread that says nothing, of a law with so many ``kernels`` whose errors are still to be found."""
-    nothing: dict[str, Any] = {name: dict.fromkeys(PARTS, 1.0) for name in ("seen", "new", "format_seen", "format_new")}
-    ratios = [1.0] * kernels
-    standing = dict.fromkeys(("known", "unknown", "stranger"), 1.0)
-    return {**nothing, "kernel_seen": ratios, "kernel_new": ratios, "standing": standing}
+    by_part, by_kernel = dict.fromkeys(PARTS, 1.0), [1.0] * kernels
+    return {
+        "seen": by_part,
+        "new": by_part,
+        "format_seen": {},
+        "format_new": {"": 1.0},
+        "kernel_seen": by_kernel,
+        "kernel_new": by_kernel,
+        "standing": dict.fromkeys(_STANDINGS, 1.0),
+    }
 
 
-def _predicted(stored: Stored, some: Rows, *, stranger: bool = False) -> tuple[NDArray[np.int64], Array]:
-    """Return what binds each row of ``some`` and its error."""
-    law = law_for(
-        some.chip,
-        law_name(some.operator),
-        some.form,
-        kv_dtype=some.group.kv_dtype,
-        kernel=some.group.kernel,
-        shifts=shifts_of(some.operator, some.group),
-        parameters={law_name(some.operator): stored},
-        stranger=stranger,
-    )
+def _judged(stored: Stored, some: Rows, *, stranger: bool = False) -> tuple[Names, Array]:
+    """Return the part that binds each row of ``some``, and its error; ``stranger``: as if its chip resembled none."""
+    law = law_of(some.chip, some.operator, some.group, {law_name(some.operator): stored}, stranger=stranger)
     found = measure(law, some.piece.work)
-    return found.bound, some.piece.log_measured - np.log(found.seconds)
+    return np.array(PARTS)[found.bound], some.piece.log_measured - np.log(found.seconds)
 
 
 def _standing(rows: Sequence[Rows]) -> list[str]:
     """Return how each piece stands to those of other chips: its kernel known, unknown, or its chip a stranger."""
-    on: dict[str, set[str]] = {}
+    chips: dict[str, set[str]] = {}  # that have run a kernel, or are of a family
     for some in rows:
         for what in (some.kernel, some.chip.family):
-            on.setdefault(what, set()).add(some.chip.id)
+            chips.setdefault(what, set()).add(some.chip.id)
 
     def standing(some: Rows) -> str:
         itself = {some.chip.id}
-        if not unit_of(some.chip).like and not on[some.chip.family] - itself:
+        if not unit_of(some.chip).like and not chips[some.chip.family] - itself:
             return "stranger"
-        return "known" if on[some.kernel] - itself else "unknown"
+        return "known" if chips[some.kernel] - itself else "unknown"
 
     return [standing(some) for some in rows]
 
 
-def spread_of(errors: Errors, *, without: str = "") -> dict[str, Any]:
+def spread_of(errors: Errors) -> dict[str, Any]:
     """Return the spreads by part, times ratios of kernel (or its standing on a new chip) and format.
 
-    What is said of new chips leaves the chip ``without`` out, as do the parameters that it is judged by. Ratios of
-    kernels are in the order of their names.
+    Ratios of kernels are in the order of their names.
     """
-    others = errors.chip != without
-    by_part, seen_form, seen_kernel = factors(errors.seen, errors.count, [errors.part, errors.form, errors.kernel])
-    new, alone = (np.where(others, e, np.nan) for e in (errors.new, errors.alone))
-    if not np.isfinite(new).any():
-        new = np.where(others, _ALONE * errors.seen, np.nan)
-    # Each chip counts as what it is, and once more as one that resembles none.
+    by_part, by_form, by_kernel = factors(errors.seen, errors.count, [errors.part, errors.form, errors.kernel])
+    seen = {
+        "seen": _of_parts(by_part),
+        "format_seen": by_form,
+        "kernel_seen": [by_kernel[name] for name in _kernels(errors)],
+    }
+    both = seen | spread_of_new(errors)
+    return {name: both[name] for name in _ORDER}
+
+
+def spread_of_new(errors: Errors, *, without: str = "") -> dict[str, Any]:
+    """Return what ``spread_of`` says of new chips, as told by all chips but the one ``without``.
+
+    The parameters that this one is judged by do not know it either. Each chip counts as what it is, and once more as
+    one that resembles none.
+    """
+    new, alone = _errors_of_new(errors, errors.chip != without)
     labels = [
         np.concatenate([errors.new_part, errors.alone_part]),
         np.tile(errors.form, 2),
         np.concatenate([errors.standing, np.full(len(alone), "stranger")]),
         np.tile(errors.kernel, 2),
     ]
-    twice = np.concatenate([new, alone])
-    new_part, new_form, standing, new_kernel = factors(twice, np.tile(_alike(errors), 2), labels)
-    usual = standing.get("known", 1.0)
-    # Of what no chip left out tells, as much is feared as one alone would be believed.
-    ratios = {name: standing.get(name, _STRANGEST * usual) for name in ("known", "unknown", "stranger")}
-    kernels = np.unique(errors.kernel).tolist()
+    by_part, by_form, by_standing, by_kernel = factors(np.concatenate([new, alone]), np.tile(_alike(errors), 2), labels)
     return {
-        "seen": {p: by_part.get(p, by_part[""]) for p in PARTS},
-        "new": {p: new_part.get(p, new_part[""]) for p in PARTS},
-        "format_seen": seen_form,
-        "format_new": new_form,
-        "kernel_seen": [seen_kernel[name] for name in kernels],
-        "kernel_new": [new_kernel.get(name, 1.0) for name in kernels],
-        "standing": {name: min(max(ratio, usual), _STRANGEST * max(usual, 1.0)) for name, ratio in ratios.items()},
+        "new": _of_parts(by_part),
+        "format_new": by_form,
+        "kernel_new": [by_kernel.get(name, 1.0) for name in _kernels(errors)],
+        "standing": _bounded(by_standing),
     }
+
+
+def _errors_of_new(errors: Errors, which: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return the errors of left-out chips and of the same as strangers, of the rows ``which``; NaN of others.
+
+    Where one chip alone was measured, none could be left out: its errors on unseen shapes are taken for larger ones.
+    """
+    new, alone = (np.where(which, error, np.nan) for error in (errors.new, errors.alone))
+    if not np.isfinite(new).any():
+        new = np.where(which, _ALONE * errors.seen, np.nan)
+    return new, alone
+
+
+def _bounded(ratios: Mapping[str, float]) -> dict[str, float]:
+    """Return a ratio for each standing: none below that of known kernels, nor far above it.
+
+    Of what no chip left out tells, as much is feared as one alone would be believed.
+    """
+    usual = ratios.get("known", 1.0)
+    most = _STRANGEST * max(usual, 1.0)
+    return {name: min(max(ratios.get(name, _STRANGEST * usual), usual), most) for name in _STANDINGS}
+
+
+def _of_parts(spreads: Mapping[str, float]) -> dict[str, float]:
+    """Return a spread for each part: that of all rows for one that binds none."""
+    return {part: spreads.get(part, spreads[""]) for part in PARTS}
+
+
+def _kernels(errors: Errors) -> list[str]:
+    names: list[str] = np.unique(errors.kernel).tolist()
+    return names
 
 
 def _alike(errors: Errors) -> Array:
@@ -204,7 +234,7 @@ def factors(errors: Array, count: Array, labels: Sequence[Names]) -> list[dict[s
     overall = float(np.clip(quantile(size, weight) / Z80, _LEAST_SPREAD, _WIDEST))
     names, places = zip(*(np.unique(label[known], return_inverse=True) for label in labels), strict=True)
     found = [np.ones(len(n)) for n in names]
-    for _ in range(6):
+    for _ in range(_ROUNDS):
         for factor, place in zip(found, places, strict=True):
             expected = overall * np.prod([f[p] for f, p in zip(found, places, strict=True)], axis=0) / factor[place]
             for i in range(len(factor)):

@@ -30,7 +30,7 @@ from suanli.silicon._unit import unit_of
 from validation.fit._ops_engine import Piece, again, columns_of, design, weeded
 from validation.fit._ops_form import ROWS, Spec
 from validation.fit._ops_spec import SPECS
-from validation.fit._ops_spread import Rows, errors_of, residuals_of, spread_of, unjudged
+from validation.fit._ops_spread import Rows, errors_of, residuals_of, spread_of, spread_of_new, unjudged
 
 DATA = Path(__file__).parents[1] / "data" / "ops"
 OUT = Path(__file__).parents[2] / "src" / "suanli" / "catalog" / "data" / "fitted" / "ops.json"
@@ -168,12 +168,10 @@ def judged(law: Mapping[str, Any], sets: Mapping[str, Sequence[float]], rows: Se
         for name, values in sets.items()
     }
     errors = errors_of(stored, rows)
-    of_new = ("new", "format_new", "kernel_new", "standing")
-    without = {chip: spread_of(errors, without=chip) for chip in law["chips"]}
     return {
         **law,
         "spread": spread_of(errors),
-        "spread_without": {chip: {name: found[name] for name in of_new} for chip, found in without.items()},
+        "spread_without": {chip: spread_of_new(errors, without=chip) for chip in law["chips"]},
         "residuals": {
             "n": len(errors.seen),
             "shape": residuals_of(errors.seen, errors.count),

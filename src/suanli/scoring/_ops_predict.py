@@ -16,16 +16,20 @@ from suanli.catalog import fitted
 from suanli.errors import SuanliError
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import GROUP, SIZES, Operator, normal, operator_of, with_fold
-from suanli.scoring._ops_work import Group, format_name, law_name, shifts_of, work_of
+from suanli.scoring._ops_work import Group, law_name, law_of, work_of
 from suanli.silicon._laws import measure
-from suanli.silicon._parameters import Parameters, final, law_for, parameters_from
+from suanli.silicon._parameters import Parameters, final, parameters_from
 
 Array = NDArray[np.float64]
 
 
 @dataclass
 class Predictions:
-    """Arrays of a table's length; NaN where a row is not predicted. ``without_chip``: fitted without the row's chip."""
+    """Arrays of a table's length, NaN where a row is not predicted, and the ``reason`` why by its place.
+
+    ``without_chip``: predicted by parameters fitted without the row's chip, whose spread is ``sigma_new``;
+    ``left_out``: the row's chip took part in fitting, so that it is judged without its fifth of the shapes.
+    """
 
     predicted: Array
     sigma: Array
@@ -104,16 +108,7 @@ def _fill(out: Predictions, named: Mapping[str, Any], part: pl.DataFrame) -> str
         chip = get_chip(named["chip"] or "")
         work = work_of(chip, operator, group, part)
         for target, spread, parameters in _sets(out, chip, operator, int(named["fold"]), at):
-            law = law_for(
-                chip,
-                law_name(operator),
-                format_name(operator, group),
-                kv_dtype=group.kv_dtype,
-                kernel=group.kernel,
-                shifts=shifts_of(operator, group),
-                parameters=parameters,
-            )
-            found = measure(law, work)
+            found = measure(law_of(chip, operator, group, parameters), work)
             target[at], spread[at] = found.seconds, found.sigma
     except SuanliError as error:
         return str(error)

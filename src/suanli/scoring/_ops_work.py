@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 
 from suanli.kinds import Chip
 from suanli.scoring._ops_rows import Operator, stream_cost
+from suanli.silicon._attention import PHASES
 from suanli.silicon._attention_work import attention_work
 from suanli.silicon._cache import missing
-from suanli.silicon._formats import format_of
+from suanli.silicon._formats import Format, format_of
 from suanli.silicon._gemm_work import gemm_work
-from suanli.silicon._laws import Work
+from suanli.silicon._laws import Law, Work
 from suanli.silicon._memory import streamed
-from suanli.silicon._mla import DEEPSEEK
+from suanli.silicon._mla import DEEPSEEK, DEEPSEEK_HIDDEN
 from suanli.silicon._mla_work import mla_module_work, mla_work
 from suanli.silicon._moe_work import moe_work
+from suanli.silicon._parameters import Parameters, law_for
 from suanli.silicon._timing import timing_of
 from suanli.silicon._unit import unit_of
 
@@ -63,101 +66,119 @@ def shifts_of(operator: Operator, group: Group) -> list[str]:
     return out
 
 
+def law_of(chip: Chip, operator: Operator, group: Group, parameters: Parameters, *, stranger: bool = False) -> Law:
+    """Return the law that predicts the ``group`` on ``chip``; a ``stranger`` resembles no measured family.
+
+    Raises InputError for an operator that the ``parameters`` do not know.
+    """
+    return law_for(
+        chip,
+        law_name(operator),
+        format_name(operator, group),
+        kv_dtype=group.kv_dtype,
+        kernel=group.kernel,
+        shifts=shifts_of(operator, group),
+        parameters=parameters,
+        stranger=stranger,
+    )
+
+
 def work_of(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) -> Work:
     """Return the ideal work of ``rows``, which all belong to ``group``. Raises InputError for a format or rate."""
+    match operator.kind:
+        case "stream":
+            return _stream(chip, operator, group, rows)
+        case "gemm":
+            return _product(chip, group, rows)
+        case "mla_bmm":
+            return _latent_product(chip, group, rows)
+        case "moe":
+            return _experts(chip, group, rows)
+        case "attention":
+            return _attention(chip, operator, group, rows)
+        case _:
+            return _latent(chip, operator, group, rows)
 
-    def column(name: str) -> Array:
-        return rows[name].to_numpy().astype(np.float64)
 
-    if operator.kind == "stream":
-        moved, spent = stream_cost(group.op)
-        numbers = column("num_tokens") * column("n")
-        size = 2.0 * moved * numbers
-        unit = unit_of(chip)
-        missed = size if operator.law == "embedding" else missing(size, size, unit.cache)
-        return streamed(chip, unit, size, missed, spent * numbers)
+def _sizes(rows: pl.DataFrame, *same: str, **named: str) -> dict[str, Any]:
+    """Return columns of ``rows`` by the arguments that they become, which are called the ``same`` or ``named`` anew."""
+    columns = {name: name for name in same} | named
+    return {argument: rows[column].to_numpy().astype(np.float64) for argument, column in columns.items()}
+
+
+def _stream(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) -> Work:
+    moved, spent = stream_cost(group.op)
+    sizes = _sizes(rows, "num_tokens", "n")
+    numbers = sizes["num_tokens"] * sizes["n"]
+    size = 2.0 * moved * numbers
+    unit = unit_of(chip)
+    missed = size if operator.law == "embedding" else missing(size, size, unit.cache)
+    return streamed(chip, unit, size, missed, spent * numbers)
+
+
+def _product(chip: Chip, group: Group, rows: pl.DataFrame) -> Work:
+    form, sizes = format_of(group.dtype), _sizes(rows, "m", "n", "k")
+    timing = timing_of(group.kernel, form.name)
+    return gemm_work(chip, form, **sizes, batch=np.ones(rows.height), kernel=group.kernel, timing=timing)
+
+
+def _latent_product(chip: Chip, group: Group, rows: pl.DataFrame) -> Work:
+    """Return the products by head that take queries into the latent, or ("post") attention's output out of it."""
+    out = group.direction == "mla_gen_post"
+    inner, outer = (DEEPSEEK.kv_rank, DEEPSEEK.v_dim) if out else (DEEPSEEK.nope_dim, DEEPSEEK.kv_rank)
+    one = np.ones(rows.height)
+    sizes = _sizes(rows, m="num_tokens", batch="n_heads")
+    return gemm_work(chip, format_of(group.dtype), **sizes, n=one * outer, k=one * inner)
+
+
+def _experts(chip: Chip, group: Group, rows: pl.DataFrame) -> Work:
     form = format_of(group.dtype)
-    if operator.kind == "gemm":
-        m, n, k = column("m"), column("n"), column("k")
-        timing = timing_of(group.kernel, form.name)
-        return gemm_work(chip, form, m=m, n=n, k=k, batch=np.ones_like(m), kernel=group.kernel, timing=timing)
-    if operator.kind == "mla_bmm":
-        inner, outer = (
-            (DEEPSEEK.kv_rank, DEEPSEEK.v_dim)
-            if group.direction == "mla_gen_post"
-            else (DEEPSEEK.nope_dim, DEEPSEEK.kv_rank)
-        )
-        one = np.ones(rows.height)
-        return gemm_work(chip, form, m=column("num_tokens"), n=one * outer, k=one * inner, batch=column("n_heads"))
-    if operator.kind == "moe":
-        return moe_work(
-            chip,
-            form,
-            tokens=column("num_tokens"),
-            hidden=column("hidden_size"),
-            inter=column("inter_size"),
-            top_k=column("topk"),
-            n_experts=column("num_experts"),
-            tp=column("moe_tp_size"),
-            ep=column("moe_ep_size"),
-            skew=column("skew"),
-            gated=group.gated,
-            kernel=group.kernel,
-            piled=group.piled,
-            timing=timing_of(group.kernel, form.name, "moe"),
-        )
-    return _attention(chip, operator, group, rows)
+    sizes = _sizes(
+        rows,
+        "skew",
+        tokens="num_tokens",
+        hidden="hidden_size",
+        inter="inter_size",
+        top_k="topk",
+        n_experts="num_experts",
+        tp="moe_tp_size",
+        ep="moe_ep_size",
+    )
+    timing = timing_of(group.kernel, form.name, "moe")
+    return moe_work(chip, form, **sizes, gated=group.gated, kernel=group.kernel, piled=group.piled, timing=timing)
 
 
 def _attention(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) -> Work:
-    def column(name: str) -> Array:
-        return rows[name].to_numpy().astype(np.float64)
-
-    form = format_of(group.dtype)
-    kv = format_of(group.kv_dtype) if group.kv_dtype else form
-    phase = next(p for p in ("prefill", "decode", "encoder") if p in operator.law)
-    batch, q_len, kv_len, heads = (column(name) for name in ("batch", "q_len", "kv_len", "n_heads"))
-    if operator.kind == "attention":
-        return attention_work(
-            chip,
-            form,
-            kv,
-            phase=phase,
-            batch=batch,
-            q_len=q_len,
-            kv_len=kv_len,
-            n_heads=heads,
-            n_kv_heads=column("n_kv_heads"),
-            head_dim=column("head_dim"),
-            window=column("window"),
-            kernel=group.kernel,
-            timing=timing_of(group.kernel, form.name, "attention"),
-        )
-    if not operator.law.endswith("_module"):
-        return mla_work(
-            chip,
-            form,
-            kv,
-            DEEPSEEK,
-            phase=phase,
-            batch=batch,
-            q_len=q_len,
-            kv_len=kv_len,
-            n_heads=heads,
-            kernel=group.kernel,
-            absorbed=timing_of(group.kernel, form.name, "mla").absorbed,
-        )
-    return mla_module_work(
+    form, kv = _formats(group)
+    return attention_work(
         chip,
         form,
         kv,
-        format_of(group.gemm_dtype or group.dtype),
-        DEEPSEEK,
-        7168.0,
-        phase=phase,
-        batch=batch,
-        q_len=q_len,
-        kv_len=kv_len,
-        n_heads=heads,
+        phase=_phase(operator),
+        **_sizes(rows, "batch", "q_len", "kv_len", "n_heads", "n_kv_heads", "head_dim", "window"),
         kernel=group.kernel,
+        timing=timing_of(group.kernel, form.name, "attention"),
     )
+
+
+def _latent(chip: Chip, operator: Operator, group: Group, rows: pl.DataFrame) -> Work:
+    form, kv = _formats(group)
+    sizes = _sizes(rows, "batch", "q_len", "kv_len", "n_heads")
+    phase = _phase(operator)
+    if operator.law.endswith("_module"):
+        products = format_of(group.gemm_dtype or group.dtype)
+        return mla_module_work(
+            chip, form, kv, products, DEEPSEEK, DEEPSEEK_HIDDEN, phase=phase, **sizes, kernel=group.kernel
+        )
+    absorbed = timing_of(group.kernel, form.name, "mla").absorbed
+    return mla_work(chip, form, kv, DEEPSEEK, phase=phase, **sizes, kernel=group.kernel, absorbed=absorbed)
+
+
+def _formats(group: Group) -> tuple[Format, Format]:
+    """Return the formats of the operator and of its cache."""
+    form = format_of(group.dtype)
+    return form, format_of(group.kv_dtype) if group.kv_dtype else form
+
+
+def _phase(operator: Operator) -> str:
+    return next(phase for phase in PHASES if phase in operator.law)

@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 
 DEEPSEEK = Latent(q_rank=1536, kv_rank=512, nope_dim=128, rope_dim=64, v_dim=128)
 """Ranks and head widths of DeepSeek-V3 (arXiv 2412.19437), the usual MLA."""
+DEEPSEEK_HIDDEN = 7168
+"""Width of the same model."""
 
 
 def mla_parts(
@@ -32,7 +34,7 @@ def mla_parts(
     kv_dtype: str | None = None,
     gemm_dtype: str | None = None,
     latent: Latent = DEEPSEEK,
-    hidden: int = 7168,
+    hidden: int = DEEPSEEK_HIDDEN,
     module: bool = False,
     cache: str = "warm",
     kernel: str | None = None,

@@ -32,7 +32,7 @@ class Timing:
     absorbed: bool = False
 
     def cycled(self, weights: Array, cache: float) -> Array:
-        """Return the bytes that pass through a ``cache`` (B) before the same matrix of ``weights`` bytes comes again."""
+        """Return the bytes that pass through a ``cache`` (B) before one matrix of ``weights`` bytes comes again."""
         turns = np.clip(np.ceil(cache / weights), 1.0, self.turns) if self.fill else self.turns
         out: Array = turns * weights
         return out
