@@ -58,8 +58,7 @@ def moe_work(
     unit = unit_of(chip)
     layout = layout_of(kernel, form.name)
     pile = "all" if layout.slots == "computed" else "reached" if piled else ""
-    load = load_of(tokens, top_k, n_experts, ep, skew, pile=pile)
-    ffn = _ffn(hidden, inter / tp, gated=gated)
+    load, ffn = load_of(tokens, top_k, n_experts, ep, skew, pile=pile), _ffn(hidden, inter / tp, gated=gated)
     weights = load.awake * ffn.matrices * hidden * ffn.width * form.weight
     moved = _moved(layout, form, load, ffn)
     size = weights + moved
@@ -81,9 +80,8 @@ def moe_work(
         host=np.full_like(size, timing.host),
         held=traffic.held,
         features={
-            **_shape_features(load, hidden, ffn.width),
+            **_shape_features(load, skew, ffn),
             **_fit_features(up.waves(unit, ffn.first), over_cache(size, unit.cache)),
-            "skew": np.minimum(skew, 2.0),
             "kept": traffic.kept(size),
         },
     )
@@ -114,7 +112,7 @@ def _fit_features(waves: Array, over: Array) -> dict[str, Array]:
     }
 
 
-def _shape_features(load: Load, hidden: Array, width: Array) -> dict[str, Array]:
+def _shape_features(load: Load, skew: Array, ffn: Ffn) -> dict[str, Array]:
     """Return the features that rows, experts and widths alone tell."""
     each = load.rows / load.awake
     return {
@@ -122,10 +120,11 @@ def _shape_features(load: Load, hidden: Array, width: Array) -> dict[str, Array]
         "awake": np.log2(np.clip(load.awake, 1.0, 1024.0)) / 3.0 - 1.5,
         "rows": np.log2(np.clip(load.rows, 1.0, 1e7)) / 5.0 - 1.5,
         "local": np.log2(np.clip(load.local, 1.0, 1024.0)) / 3.0 - 1.5,
-        "hidden": np.log2(hidden) / 1.0 - 12.0,
-        "width": np.log2(np.clip(width, 16.0, 65536.0)) / 3.0 - 3.3,
+        "hidden": np.log2(ffn.hidden) - 12.0,
+        "width": np.log2(np.clip(ffn.width, 16.0, 65536.0)) / 3.0 - 3.3,
         "tokens": np.log2(np.clip(load.tokens, 1.0, 1e6)) / 5.0 - 1.5,
+        "skew": np.minimum(skew, 2.0),
         "idle_share": 1.0 - load.awake / load.local,
         "short_each": 16.0 / (each + 16.0),
-        "short_width": 128.0 / (width + 128.0),
+        "short_width": 128.0 / (ffn.width + 128.0),
     }
