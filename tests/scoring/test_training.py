@@ -62,8 +62,8 @@ def test_vtrain_is_judged_without_its_machine_and_tells_the_error_with_it() -> N
     got = data["metrics"]["step_time"]
     assert got["n"] == 1440
     assert data["parameters"] == {"left_out": 1440, "final": 0}
-    assert got["mean_abs_pct"] <= 9.5  # Calculon's error on the same rows is 39 %
-    assert abs(got["bias_pct"]) <= 5.0
+    assert got["mean_abs_pct"] <= 9.0  # Calculon's error on the same rows is 39 %
+    assert abs(got["bias_pct"]) <= 4.5
     assert 65.0 <= got["coverage_80_pct"] <= 95.0
     assert got["width_80_pct"] <= 30.0
     assert data["without_size"]["step_time"]["mean_abs_pct"] <= 9.0
