@@ -77,3 +77,12 @@ def test_piled_rows_are_those_of_all_slots_of_the_tokens_that_reach_the_chip() -
     skewed, plain = (_load(4096, 8, 256, 8, 1.2, pile=p) for p in ("reached", ""))
     assert plain.rows[0] < skewed.rows[0] <= 4096 * 8
     assert skewed.blocks(np.array([64.0]))[0] > plain.blocks(np.array([64.0]))[0]
+
+
+def test_loads_are_alike_in_arrays_of_any_shape() -> None:
+    sizes = (np.tile([1.0, 64.0, 4096.0], 2), *(np.full(6, v) for v in (8.0, 256.0, 8.0)), np.repeat([0.0, 1.2], 3))
+    flat, square = load_of(*sizes), load_of(*(a.reshape(2, 3) for a in sizes))
+    for name in ("rows", "awake", "tokens", "slots"):
+        np.testing.assert_array_equal(getattr(square, name).ravel(), getattr(flat, name))
+    high = np.full(6, 64.0)
+    np.testing.assert_array_equal(square.blocks(high.reshape(2, 3)).ravel(), flat.blocks(high))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 import pytest
 
-from suanli.catalog import chip
+from suanli.catalog import chip, fitted
 from suanli.silicon import gemm_time
 from suanli.silicon._formats import format_of
 from suanli.silicon._gemm_work import gemm_work
 from suanli.silicon._laws import Work
+from suanli.silicon._tables import table
 from suanli.silicon._timing import TURNS, USUAL, Timing, timing_of
+
+ENTRIES: list[dict[str, Any]] = table("timing")["kernels"]
 
 
 def work(name: str, dtype: str, timing: Timing = USUAL, *, m: float = 2048.0, n: float = 4096.0) -> Work:
@@ -59,3 +65,16 @@ def test_the_hosts_time_shows_only_where_no_graph_launches() -> None:
     h100 = chip("h100-sxm")
     quick = gemm_time(h100, m=16, n=4096, k=4096, dtype="fp8_block", kernel="vllm/DeepGemmFp8BlockScaledMMKernel")[0]
     assert quick < 25e-6  # 78 us at the least in the table, whose host launched each kernel
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e["match"])
+def test_every_entry_is_of_kernels_that_were_measured_and_says_what_is_known(entry: dict[str, Any]) -> None:
+    known = {"match", "ops", "formats", "source"} | {field.name for field in fields(Timing)}
+    assert set(entry) <= known
+    laws = fitted("ops")["laws"]
+    for op in entry.get("ops", ["gemm"]):
+        kernels = [kernel.rpartition(":") for name in laws if name.startswith(op) for kernel in laws[name]["kernels"]]
+        for form in entry.get("formats", [""]):
+            mine = [(name, f) for name, _, f in kernels if name.startswith(entry["match"]) and f.startswith(form)]
+            assert mine, (op, form)
+            assert any(timing_of(name, f, op) != USUAL for name, f in mine)
