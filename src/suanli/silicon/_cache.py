@@ -18,9 +18,9 @@ _LEAST = 1e6  # B; a smaller cache counts as this much where bytes are compared 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Bytes that memory delivers: ``first``, or ``warm`` of them in a warm run, and ``again`` what is read once more.
+    """Bytes that memory delivers: ``first``, and ``again`` of what is read more than once.
 
-    A warm run's ``first`` is ``warm`` itself.
+    ``warm`` are those that a warm run fetches first; where this run is one, ``first`` is the same array.
     """
 
     first: Array

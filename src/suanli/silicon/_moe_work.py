@@ -102,7 +102,7 @@ def _moved(layout: Layout, form: Format, load: Load, ffn: Ffn) -> Array:
 
 
 def _fit_features(waves: Array, over: Array) -> dict[str, Array]:
-    """Return the features of how the tiles' ``waves`` fit the cores and the bytes, ``over`` it or not, the cache."""
+    """Return the features of how often tiles fill the cores, and of how far bytes lie ``over`` the cache."""
     filled = np.log2(waves)
     return {
         "waves": np.clip(filled, -6.0, 8.0) / 3.0,
