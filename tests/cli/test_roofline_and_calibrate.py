@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from suanli.cli import main
+from suanli.cli._roofline_chart import _COLOURS
+from suanli.silicon._laws import PARTS
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -70,3 +72,8 @@ def test_a_time_limit_of_nothing_is_refused(capsys: pytest.CaptureFixture[str], 
         main(["calibrate", "--out", str(tmp_path / "m.yaml"), "--time-limit", "0 s"])
     assert done.value.code == 2
     assert "must be more than zero" in capsys.readouterr().err
+
+
+def test_every_part_of_a_time_has_a_colour() -> None:
+    assert set(_COLOURS) == set(PARTS)
+    assert len(set(_COLOURS.values())) == len(PARTS)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suanli.catalog import chip
-from suanli.silicon import attention_time, moe_time
+from suanli.silicon import attention_time, mla_time, moe_time
 from suanli.silicon._cache import Traffic, missing, missing_in_order
 from suanli.silicon._unit import unit_of
 
@@ -143,3 +143,34 @@ def test_traffic_is_shared_between_what_any_run_misses_and_what_a_cold_one_does(
     assert cold.held[0] * cold.missed[0] == pytest.approx(size - lacking[0], abs=1e-6 * size)
     assert cold.kept(whole)[0] == 0.0
     assert warm.kept(whole)[0] == pytest.approx(kept, abs=1e-9)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    name=CHIPS,
+    phase=st.sampled_from(["prefill", "decode"]),
+    module=st.booleans(),
+    batch=st.integers(1, 256),
+    tokens=st.integers(1, 8_192),
+    past=st.integers(0, 32_768),
+    log_heads=st.integers(3, 7),
+)
+def test_latent_attention_whose_keys_come_from_memory_is_never_faster(
+    name: str, phase: str, module: bool, batch: int, tokens: int, past: int, log_heads: int
+) -> None:
+    q_len = 1 if phase == "decode" else tokens
+    warm, cold = (
+        mla_time(
+            chip(name),
+            phase=phase,
+            batch=batch,
+            q_len=q_len,
+            kv_len=q_len + past,
+            n_heads=2**log_heads,
+            dtype="bf16",
+            module=module,
+            cache=cache,
+        )[0]
+        for cache in ("warm", "cold")
+    )
+    assert cold >= warm * (1.0 - 1e-12)

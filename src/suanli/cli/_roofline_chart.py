@@ -20,6 +20,8 @@ _COLOURS = {
     "cache": PALETTE[4],
     "vector": PALETTE[3],
     "power": PALETTE[1],
+    "before": PALETTE[2],
+    "host": PALETTE[8],
 }
 _WIDE, _HIGH = 720, 430  # pixels of the plot
 _NAMED = 0.02  # share of the time from which an operator gets its name in the picture

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from suanli.kinds import BITS, Chip, Latent
 from suanli.silicon._attention_grid import Heads, grid_of
 from suanli.silicon._attention_work import LAUNCH, attended, work_on
-from suanli.silicon._cache import missing
+from suanli.silicon._cache import Traffic, missing
 from suanli.silicon._formats import Format, peak_rate
 from suanli.silicon._laws import Work
 from suanli.silicon._unit import energy_time, roofline, unit_of
@@ -18,6 +18,7 @@ from suanli.silicon._unit import energy_time, roofline, unit_of
 Array = NDArray[np.float64]
 
 _GRANULE = 16.0  # rows to which a projection's tokens are padded
+_INSTANT = 1e-15  # s; no memory takes less
 
 
 def mla_work(
@@ -83,12 +84,12 @@ def _widths(latent: Latent, *, shared: bool) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Projections:
-    """Products around the core (arrays of one shape): ``flop``, those of ``padded`` rows, bytes moved and missed."""
+    """Products around the core (arrays of one shape): ``flop``, those of ``padded`` rows, bytes and their traffic."""
 
     flop: Array
     padded: Array
     size: Array
-    missed: Array
+    traffic: Traffic
 
 
 def mla_module_work(
@@ -126,15 +127,18 @@ def mla_module_work(
     )
     unit, rate = unit_of(chip), peak_rate(chip, products.rate)
     around = _projections(unit.cache, products, latent, hidden, batch * q_len, n_heads, warm=warm)
+    memory = core.memory + around.traffic.missed / unit.bandwidth
+    spared = core.memory * core.held + around.traffic.missed * around.traffic.held / unit.bandwidth
     return Work(
         compute=core.compute + around.padded / rate,
-        memory=core.memory + around.missed / unit.bandwidth,
+        memory=memory,
         cache=core.cache,
         vector=core.vector,
         power=core.power + energy_time(unit, around.flop, BITS[products.rate]),
         roofline=core.roofline + roofline(unit, around.flop, rate, around.size),
         flop=core.flop + around.flop,
         launch=LAUNCH,
+        held=spared / np.maximum(memory, _INSTANT),
         features=core.features,
     )
 
@@ -153,9 +157,10 @@ def _projections(
     weights = numbers * form.weight
     passing = tokens * (hidden * 2.0 + n_heads * (head + latent.v_dim)) * form.output
     size = weights + passing
+    again = missing(size, size, cache)
     return Projections(
         flop=2.0 * tokens * numbers,
         padded=2.0 * (np.ceil(tokens / _GRANULE) * _GRANULE) * numbers,
         size=size,
-        missed=missing(size, size, cache) if warm else weights + missing(passing, passing, cache),
+        traffic=Traffic(again if warm else weights + missing(passing, passing, cache), again),
     )
