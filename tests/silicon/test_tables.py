@@ -57,7 +57,7 @@ def test_join_lies_between_the_slowest_part_and_the_sum() -> None:
     rng = np.random.default_rng(0)
     parts = {name: rng.uniform(0.0, 1.0, 50) for name in PARTS}
     resources = np.stack([parts[n] for n in RESOURCES])
-    time = join(parts, 3.0) - parts["overhead"]
+    time = join(parts | {"host": np.zeros(50)}, 3.0) - parts["overhead"]
     assert (time >= resources.max(axis=0) - 1e-12).all()
     assert (time <= resources.sum(axis=0) + 1e-12).all()
     assert join({name: np.zeros(1) for name in PARTS}, 3.0)[0] == 0.0

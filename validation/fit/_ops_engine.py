@@ -179,12 +179,16 @@ def predict(found: Array, block: Block, sharpness: float, *, slope: bool) -> tup
     powers = {p: (parts[p] / top) ** sharpness for p in RESOURCES}
     total = sum(powers.values())
     joined = top * total ** (1.0 / sharpness)
-    time = parts["overhead"] + parts["before"] + joined
+    device = parts["overhead"] + parts["before"] + joined
+    ahead = (parts["host"] / device) ** sharpness
+    time = device * (1.0 + ahead) ** (1.0 / sharpness)
     if not slope:
         return np.log(time), None
+    own = 1.0 / (1.0 + ahead)  # of the time's logarithm by the chip's own
     out = np.empty((len(time), len(block.index)), dtype=np.float32)
-    out[:, block.places["overhead"]] = (parts["overhead"] / time)[:, None] * block.matrices["overhead"]
-    shares = {p: (joined / time) * powers[p] / total for p in RESOURCES} | {"before": parts["before"] / time}
+    out[:, block.places["overhead"]] = (own * parts["overhead"] / device)[:, None] * block.matrices["overhead"]
+    shares = {p: own * (joined / device) * powers[p] / total for p in RESOURCES}
+    shares |= {"before": own * parts["before"] / device, "host": 1.0 - own}
     for p, share in shares.items():
         lift = share * grown[p] / (1.0 + grown[p])
         out[:, block.places[p]] = lift[:, None] * block.matrices[p]
@@ -206,7 +210,8 @@ def weeded(spec: Spec, columns: Sequence[Column], rows: Design) -> Array:
     found = _weed(start, hold, constant, rows, open_ & ~special, _PRICE * share, spec.sharpness)
     fixed = np.where(special, hold, _FIXED)
     kept = open_ & (special | (found != 0.0) | constant)
-    return _weed(found, fixed, constant | ~special, rows, kept, _PRICE_OWN * share, spec.sharpness)
+    weeded_ = _weed(found, fixed, constant | ~special, rows, kept, _PRICE_OWN * share, spec.sharpness)
+    return np.where(rows.touched, weeded_, start)
 
 
 def _weed(start: Array, hold: Array, stays: Mask, rows: Design, kept: Mask, toll: float, sharpness: float) -> Array:
@@ -251,7 +256,8 @@ def again(spec: Spec, columns: Sequence[Column], rows: Design, found: Array) -> 
     start, hold, constant = _begin(spec, columns)
     kept = rows.touched & (constant | (found != 0.0))
     narrow = rows.narrowed(kept)
-    return _spread_out(kept, solve(start[kept], hold[kept], narrow, spec.sharpness, begin=found[kept], turns=8))
+    values = solve(start[kept], hold[kept], narrow, spec.sharpness, begin=found[kept], turns=8)
+    return np.where(rows.touched, _spread_out(kept, values), start)
 
 
 def _begin(spec: Spec, columns: Sequence[Column]) -> tuple[Array, Array, Mask]:

@@ -24,7 +24,7 @@ GEMM = Spec(
     },
     family=_GEMM_SHIFT,
     kernel=_GEMM_SHIFT,
-    start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "host": HOST_START},
+    start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "host": HOST_START, "exchange": -3.0},
     sharpness=4.0,
     common=("power", "host"),
     rows=800,
@@ -47,7 +47,7 @@ MOE = Spec(
     },
     family=_MOE_SHIFT,
     kernel=_MOE_SHIFT,
-    start={"overhead": 3.5, "memory": -1.7, "cache": 1.0, "host": HOST_START},
+    start={"overhead": 3.5, "memory": -1.7, "cache": 1.0, "host": HOST_START, "exchange": -3.0},
     sharpness=5.0,
     rows=800,
 )

@@ -15,6 +15,7 @@ _START = {
     "vector": 1.0,
     "power": -2.0,
     "host": HOST_START,
+    "exchange": -3.0,
 }
 
 DECODE = Spec(

@@ -22,6 +22,7 @@ _COLOURS = {
     "power": PALETTE[1],
     "before": PALETTE[2],
     "host": PALETTE[8],
+    "exchange": PALETTE[9],
 }
 _WIDE, _HIGH = 720, 430  # pixels of the plot
 _NAMED = 0.02  # share of the time from which an operator gets its name in the picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ from suanli.silicon._unit import Unit
 
 Array = NDArray[np.float64]
 
-_ROWS = 128.0  # query rows of a prefill tile
+_ROWS = 128.0  # query rows of a prefill tile that make what it draws from the cache not count
 _STEP = 64.0  # keys to which the longest row of a prefill tile is rounded up
 
 
@@ -41,6 +42,8 @@ class Grid:
     scalar_narrow: bool
     pads: tuple[float, ...]
     scattered: bool
+    tile: float
+    tile_on: Mapping[str, float]
     writes: tuple[str, ...]
     rotates: bool
 
@@ -182,25 +185,27 @@ def _few(unit: Unit, shape: Heads, blocks: Blocks) -> Layout:
 def prefill_layout(unit: Unit, grid: Grid, shape: Heads) -> Layout:
     """Return many queries: tiles of query rows, the longest of which no core finishes before."""
     per = shape.heads / shape.groups if grid.packs else np.ones_like(shape.heads)
-    strips = np.ceil(shape.q_len * per / _ROWS)
+    most = float(grid.tile_on.get(unit.family, grid.tile))
+    strips = np.ceil(shape.q_len * per / most)
     tasks = shape.batch * shape.heads / per * strips
-    rows = np.where(strips > 1.0, _ROWS, np.ceil(shape.q_len * per / 16.0) * 16.0)
-    edge = np.minimum(shape.q_len, np.maximum(_ROWS / per, 1.0))
+    rows = np.where(strips > 1.0, most, np.ceil(shape.q_len * per / 16.0) * 16.0)
+    edge = np.minimum(shape.q_len, np.maximum(most / per, 1.0))
     longest = np.ceil(np.where(shape.cut, np.minimum(shape.reach, shape.window + edge), shape.reach) / _STEP) * _STEP
     # A tile computes every key that any of its rows sees: half its height more under a causal mask, all in a window.
     masked = shape.pairs < shape.q_len * shape.reach
     extra = np.where(masked, np.where(shape.cut, edge, 0.5 * edge), 0.0)
     mean = np.minimum(shape.pairs / shape.q_len + extra, longest)
     waves = tasks / unit.cores
+    drawn = shape.keys * (shape.heads / shape.groups) / per * strips * mean / shape.reach
     return Layout(
         tasks=tasks,
         split=np.ones_like(tasks),
         scored=tasks * rows * mean,
-        drawn=shape.keys * (shape.heads / shape.groups) / per * strips * mean / shape.reach * (unit.kind == "cpu"),
+        drawn=float(unit.kind == "cpu" or most < _ROWS) * drawn,
         idle=np.maximum(_greedy(waves), longest / mean) / waves,
         apart=np.zeros(tasks.shape, dtype=bool),
         scalar=np.zeros(tasks.shape, dtype=bool),
-        filled=np.minimum(shape.q_len * per, _ROWS) / _ROWS,
+        filled=np.minimum(shape.q_len * per, most) / most,
         waves=waves,
         passes=np.maximum(strips * mean / shape.reach, 1.0) if grid.scattered else np.ones_like(waves),
     )

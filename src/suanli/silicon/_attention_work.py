@@ -126,6 +126,7 @@ def work_on(
         compute=_computing(unit, peak, shape, lay, shared=decode and not splits),
         memory=traffic.missed / unit.bandwidth,
         cache=_through_cache(unit, shape, lay, width, queries) * lay.idle / unit.cache_rate,
+        exchange=_EXCHANGED * lay.scored * lay.idle / unit.exchange,
         vector=(_LATENCY + _CYCLES / unit.clock) * np.ceil(lay.waves),
         power=energy_time(unit, flop, BITS[form.rate]),
         roofline=roofline(unit, flop, peak, size),
@@ -160,12 +161,12 @@ def _computing(unit: Unit, peak: float, shape: Heads, lay: Layout, *, shared: bo
 
 
 def _through_cache(unit: Unit, shape: Heads, lay: Layout, width: Array, queries: Array) -> Array:
-    """Return the bytes that pass through the last cache: operands, parts of split outputs, scores of units apart."""
+    """Return the bytes that pass through the last cache: operands, and parts of split outputs."""
     # Splits write their partial outputs in fp32, and a second kernel adds them up.
     partial = _PARTIAL * lay.split * shape.batch * shape.heads * shape.q_len * width
     partial = np.where(lay.split > 1.0, partial, 0.0)
-    drawn = np.where(lay.drawn > 0.0, queries + lay.drawn + partial, 0.0)
-    return drawn + _EXCHANGED * lay.scored if unit.apart else drawn
+    drawn: Array = np.where(lay.drawn > 0.0, queries + lay.drawn + partial, 0.0)
+    return drawn
 
 
 def _features(unit: Unit, shape: Heads, lay: Layout, width: Array, size: Array, kept: Array) -> dict[str, Array]:

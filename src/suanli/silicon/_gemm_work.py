@@ -74,6 +74,7 @@ def gemm_work(
         compute=tiled.flop / rate,
         memory=traffic.missed / unit.bandwidth,
         cache=(size + moved.beside) / unit.cache_rate,
+        exchange=(_EXCHANGED * batch * m * n if quantised else np.zeros_like(size)) / unit.exchange,
         vector=_chain(unit, form, k, tiled),
         power=energy_time(unit, flop, BITS[form.rate]),
         roofline=roofline(unit, flop, rate, size),
@@ -98,8 +99,6 @@ def _moved(unit: Unit, form: Format, m: Array, n: Array, k: Array, batch: Array,
     if unit.kind == "cpu":
         # A processor first copies the weights into panels (allocates, writes and reads them), but for a single row.
         beside = np.where(m > 1.0, _PANELS * weights, 0.0)
-    elif quantised and unit.apart:
-        beside = _EXCHANGED * batch * m * n
     return Bytes(
         weights=weights,
         rest=batch * (form.activation * m * k + form.output * m * n),

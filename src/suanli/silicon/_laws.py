@@ -1,6 +1,7 @@
 """The law of time: an operator's ideal work on each resource, slowed by measured efficiencies.
 
-    t = overhead + before + (compute^p + memory^p + cache^p + vector^p + power^p + host^p)^(1/p)
+    t = (device^p + host^p)^(1/p)
+    device = overhead + before + (compute^p + memory^p + cache^p + exchange^p + vector^p + power^p)^(1/p)
     compute = ideal compute time x (1 + exp(coefficients . features)), and so for the other resources and before
     overhead = one thousand cycles a kernel x exp(coefficients . features)
 
@@ -10,7 +11,7 @@ holds; features know shapes, cores and cache but neither peak nor bandwidth, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,8 +21,8 @@ Array = NDArray[np.float64]
 Slopes = Mapping[str, Mapping[str, float]]
 """Coefficients by part and feature; the feature ``one`` is the constant, ``a*b`` a product of two features."""
 
-RESOURCES: tuple[str, ...] = ("compute", "memory", "cache", "vector", "power", "host")
-PARTS: tuple[str, ...] = ("overhead", "before", *RESOURCES)
+RESOURCES: tuple[str, ...] = ("compute", "memory", "cache", "exchange", "vector", "power")
+PARTS: tuple[str, ...] = ("overhead", "before", *RESOURCES, "host")
 _CAP = 12.0  # exp() of more is no efficiency
 
 
@@ -34,7 +35,8 @@ class Work:
     """Ideal seconds on each resource (arrays of one shape), and the features that efficiencies depend on.
 
     ``compute``: tiles in waves at the format's peak; ``memory``: bytes beyond the cache at the memory's bandwidth;
-    ``cache``: all bytes at the last cache's rate; ``vector``: exponentials and other work beside the matrix units;
+    ``cache``: all bytes at the last cache's rate; ``exchange``: what passes between matrix and vector units that share
+    no buffer; ``vector``: exponentials and other work beside the matrix units;
     ``power``: the energy of the multiplications over the chip's power limit, which lowers clocks in sustained work;
     ``before``: a pass over operands that must end before the multiplications begin; ``host``: what the host needs to
     launch them, where no graph does, which hides whatever is shorter. ``launch``: 1,000 cycles for each kernel.
@@ -54,6 +56,7 @@ class Work:
     features: Mapping[str, Array]
     before: Array = field(default_factory=_nothing)
     host: Array = field(default_factory=_nothing)
+    exchange: Array = field(default_factory=_nothing)
     held: Array = field(default_factory=_nothing)
 
 
@@ -122,11 +125,19 @@ def _warm_memory(law: Law, work: Work) -> Array:
 
 
 def join(parts: Mapping[str, Array], sharpness: float) -> Array:
-    """Return the operator's time from its ``parts``: overhead and what comes before, plus the resources' p-norm."""
-    top = np.maximum.reduce([parts[name] for name in RESOURCES])
+    """Return the operator's time from its ``parts``: the chip's and the host's, which works ahead of it, as a p-norm.
+
+    The chip's is its overhead and what comes before, plus the p-norm of its resources.
+    """
+    device = parts["overhead"] + parts["before"] + _norm([parts[name] for name in RESOURCES], sharpness)
+    return _norm([device, parts["host"]], sharpness) if parts["host"].any() else device
+
+
+def _norm(values: Sequence[Array], sharpness: float) -> Array:
+    top = np.maximum.reduce(values)
     scale = np.where(top > 0.0, top, 1.0)
-    total = sum((parts[name] / scale) ** sharpness for name in RESOURCES)
-    out: Array = parts["overhead"] + parts["before"] + np.where(top > 0.0, scale * total ** (1.0 / sharpness), 0.0)
+    total = sum((value / scale) ** sharpness for value in values)
+    out: Array = np.where(top > 0.0, scale * total ** (1.0 / sharpness), 0.0)
     return out
 
 

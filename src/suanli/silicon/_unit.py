@@ -28,7 +28,8 @@ class Unit:
     ECC takes of it, infinite where on-chip SRAM is all there is; ``cache`` (B) is the last cache that all cores share,
     ``cache_rate`` (B/s) what the cores can draw from it. ``exp_rate`` counts exponentials per second;
     ``joule_per_flop`` is a first estimate for 16-bit operands; ``watts`` what the sustained limit leaves for work,
-    infinite where unknown. ``apart``: matrix and vector units share no buffer and exchange through the cache.
+    infinite where unknown. ``exchange`` (B/s) passes between matrix and vector units that share no buffer, infinite
+    where they do.
     """
 
     family: str
@@ -45,7 +46,7 @@ class Unit:
     exp_rate: float
     joule_per_flop: float
     watts: float
-    apart: bool
+    exchange: float
 
     @property
     def kilocycle(self) -> float:
@@ -81,7 +82,7 @@ def unit_of(chip: Chip) -> Unit:
         exp_rate=entry["exp"] * cores * clock,
         joule_per_flop=_PICO * entry["energy"] * math.sqrt(_NARROW / entry["core"]),
         watts=_watts(chip, known["standing"]),
-        apart=entry["apart"],
+        exchange=entry["exchange"] * cores * clock if entry["exchange"] else math.inf,
     )
 
 
