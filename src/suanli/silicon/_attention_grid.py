@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -44,6 +44,7 @@ class Grid:
     scattered: bool
     tile: float
     tile_on: Mapping[str, float]
+    encodes_on: Mapping[str, float]
     writes: tuple[str, ...]
     rotates: bool
 
@@ -55,6 +56,11 @@ def grid_of(kernel: str | None) -> Grid:
     entry.pop("match", None)
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     return Grid(**fields)
+
+
+def encoding(grid: Grid) -> Grid:
+    """Return how the kernel lays an encoder's attention, whose tiles are its own."""
+    return replace(grid, tile=_ROWS, tile_on=grid.encodes_on)
 
 
 def _shared(family: str) -> float:

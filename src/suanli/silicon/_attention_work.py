@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suanli.kinds import BITS, Chip
-from suanli.silicon._attention_grid import Grid, Heads, Layout, grid_of, layout_of, padded
+from suanli.silicon._attention_grid import Grid, Heads, Layout, encoding, grid_of, layout_of, padded
 from suanli.silicon._cache import Traffic, missing_in_order, over_cache, pass_time
 from suanli.silicon._formats import Format, peak_rate
 from suanli.silicon._laws import Work
@@ -57,6 +57,8 @@ def attention_work(
     """Return the ideal work of attention of these shapes; not ``warm``: keys and values come from memory."""
     unit = unit_of(chip)
     grid = grid_of("processor" if unit.kind == "cpu" else kernel or "usual")
+    if phase == "encoder":
+        grid = encoding(grid)
     causal, decode = phase != "encoder", phase == "decode"
     pairs = attended(q_len, kv_len, window, causal=causal)
     seen = window if grid.windows or decode else np.zeros_like(window)
@@ -125,7 +127,7 @@ def work_on(
     return Work(
         compute=_computing(unit, peak, shape, lay, shared=decode and not splits),
         memory=traffic.missed / unit.bandwidth,
-        cache=_through_cache(unit, shape, lay, width, queries) * lay.idle / unit.cache_rate,
+        cache=_through_cache(shape, lay, width, queries) * lay.idle / unit.cache_rate,
         exchange=_EXCHANGED * lay.scored * lay.idle / unit.exchange,
         vector=(_LATENCY + _CYCLES / unit.clock) * np.ceil(lay.waves),
         power=energy_time(unit, flop, BITS[form.rate]),
@@ -160,7 +162,7 @@ def _computing(unit: Unit, peak: float, shape: Heads, lay: Layout, *, shared: bo
     return out * lay.idle
 
 
-def _through_cache(unit: Unit, shape: Heads, lay: Layout, width: Array, queries: Array) -> Array:
+def _through_cache(shape: Heads, lay: Layout, width: Array, queries: Array) -> Array:
     """Return the bytes that pass through the last cache: operands, and parts of split outputs."""
     # Splits write their partial outputs in fp32, and a second kernel adds them up.
     partial = _PARTIAL * lay.split * shape.batch * shape.heads * shape.q_len * width
