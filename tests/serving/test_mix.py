@@ -105,8 +105,9 @@ def test_what_is_simulated_holds_at_the_busiest_time() -> None:
 def test_the_closed_form_is_near_what_simulation_holds() -> None:
     service = part().service
     option = max((o for o in options([service], [H100], max_chips=2) if o.fits), key=lambda o: o.per_chip)
-    assert held_share(option, service, copies=2) > 0.85
-    assert held_share(option, replace(service, tpot_s=0.6 * (service.tpot_s or 0.0)), copies=2) < 0.85
+    near = held_share(option, service, copies=2)
+    assert near > 0.8
+    assert held_share(option, replace(service, tpot_s=0.6 * (service.tpot_s or 0.0)), copies=2) < 0.9 * near
 
 
 def test_replicas_follow_a_schedule() -> None:
