@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +17,12 @@ from suanli.silicon._unit import unit_of
 
 CHIPS = st.sampled_from(["h100-sxm", "l40s", "ascend910b3", "b200-sxm", "rtxpro6000-server", "mi300x"])
 BYTES = st.floats(1.0, 1e11)
+
+
+def assert_never_faster_cold(time: Callable[..., Any], name: str, **shape: Any) -> None:
+    """Assert that ``time`` of ``shape`` on the chip ``name`` is no less where nothing is kept."""
+    warm, cold = (time(chip(name), cache=cache, **shape)[0] for cache in ("warm", "cold"))
+    assert cold >= warm * (1.0 - 1e-12)
 
 
 @settings(max_examples=80, deadline=None)
@@ -39,23 +48,19 @@ def test_experts_whose_weights_come_from_memory_are_never_faster(
     ep: int,
     skew: float,
 ) -> None:
-    warm, cold = (
-        moe_time(
-            chip(name),
-            tokens=tokens,
-            hidden=hidden,
-            inter=inter,
-            n_experts=2**log_experts,
-            top_k=top_k,
-            ep=ep,
-            skew=skew,
-            dtype="bf16",
-            kernel=kernel,
-            cache=cache,
-        )[0]
-        for cache in ("warm", "cold")
+    assert_never_faster_cold(
+        moe_time,
+        name,
+        tokens=tokens,
+        hidden=hidden,
+        inter=inter,
+        n_experts=2**log_experts,
+        top_k=top_k,
+        ep=ep,
+        skew=skew,
+        dtype="bf16",
+        kernel=kernel,
     )
-    assert cold >= warm * (1.0 - 1e-12)
 
 
 @settings(max_examples=80, deadline=None)
@@ -84,24 +89,20 @@ def test_attention_whose_keys_come_from_memory_is_never_faster(
     window: int,
 ) -> None:
     q_len = 1 if phase == "decode" else tokens
-    warm, cold = (
-        attention_time(
-            chip(name),
-            phase=phase,
-            batch=batch,
-            q_len=q_len,
-            kv_len=q_len + past,
-            n_heads=groups * share,
-            n_kv_heads=groups,
-            head_dim=width,
-            window=window,
-            dtype="bf16",
-            kernel=kernel,
-            cache=cache,
-        )[0]
-        for cache in ("warm", "cold")
+    assert_never_faster_cold(
+        attention_time,
+        name,
+        phase=phase,
+        batch=batch,
+        q_len=q_len,
+        kv_len=q_len + past,
+        n_heads=groups * share,
+        n_kv_heads=groups,
+        head_dim=width,
+        window=window,
+        dtype="bf16",
+        kernel=kernel,
     )
-    assert cold >= warm * (1.0 - 1e-12)
 
 
 @pytest.mark.parametrize("name", ["h100-sxm", "l40s", "b200-sxm"])
@@ -159,18 +160,14 @@ def test_latent_attention_whose_keys_come_from_memory_is_never_faster(
     name: str, phase: str, module: bool, batch: int, tokens: int, past: int, log_heads: int
 ) -> None:
     q_len = 1 if phase == "decode" else tokens
-    warm, cold = (
-        mla_time(
-            chip(name),
-            phase=phase,
-            batch=batch,
-            q_len=q_len,
-            kv_len=q_len + past,
-            n_heads=2**log_heads,
-            dtype="bf16",
-            module=module,
-            cache=cache,
-        )[0]
-        for cache in ("warm", "cold")
+    assert_never_faster_cold(
+        mla_time,
+        name,
+        phase=phase,
+        batch=batch,
+        q_len=q_len,
+        kv_len=q_len + past,
+        n_heads=2**log_heads,
+        dtype="bf16",
+        module=module,
     )
-    assert cold >= warm * (1.0 - 1e-12)

@@ -200,6 +200,7 @@ def weeded(spec: Spec, columns: Sequence[Column], rows: Design) -> Array:
 
     First what may be general (pooled, formats, families, kernels), so that it alone tells of a chip that is not
     measured; then, with that fixed, what sets a kernel apart on one family, or bends one measured on one family alone.
+    What no row tells of stays where it starts.
     """
     start, hold, constant = _begin(spec, columns)
     share = spec.rows / ROWS
@@ -210,8 +211,8 @@ def weeded(spec: Spec, columns: Sequence[Column], rows: Design) -> Array:
     found = _weed(start, hold, constant, rows, open_ & ~special, _PRICE * share, spec.sharpness)
     fixed = np.where(special, hold, _FIXED)
     kept = open_ & (special | (found != 0.0) | constant)
-    weeded_ = _weed(found, fixed, constant | ~special, rows, kept, _PRICE_OWN * share, spec.sharpness)
-    return np.where(rows.touched, weeded_, start)
+    values = _weed(found, fixed, constant | ~special, rows, kept, _PRICE_OWN * share, spec.sharpness)
+    return np.where(rows.touched, values, start)
 
 
 def _weed(start: Array, hold: Array, stays: Mask, rows: Design, kept: Mask, toll: float, sharpness: float) -> Array:

@@ -9,6 +9,7 @@ from itertools import combinations_with_replacement
 # 67 us, 2.3 times the least above it: what an attention call from torch_npu takes on a 910B2, whatever its size up to
 # 1,024 x 8,192 (github.com/zouzias/pto-isa-mirror demos/torch_jit/flash @8d8c14a8).
 HOST_START = 0.85
+EXCHANGE_START = -3.0  # exp of it is how much longer than at its full rate: 5 % until rows tell otherwise
 ROWS = 400  # rows of one piece of work that take part, where a law does not say
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from validation.fit._ops_form import HOST_START, Spec, products
+from validation.fit._ops_form import EXCHANGE_START, HOST_START, Spec, products
 from validation.fit._ops_spec_attention import ATTENTION
 
 _GEMM = ("m", "n", "k", "waves")
@@ -24,7 +24,14 @@ GEMM = Spec(
     },
     family=_GEMM_SHIFT,
     kernel=_GEMM_SHIFT,
-    start={"overhead": 1.5, "compute": -1.5, "memory": -1.7, "cache": 0.5, "host": HOST_START, "exchange": -3.0},
+    start={
+        "overhead": 1.5,
+        "compute": -1.5,
+        "memory": -1.7,
+        "cache": 0.5,
+        "host": HOST_START,
+        "exchange": EXCHANGE_START,
+    },
     sharpness=4.0,
     common=("power", "host"),
     rows=800,
@@ -47,7 +54,7 @@ MOE = Spec(
     },
     family=_MOE_SHIFT,
     kernel=_MOE_SHIFT,
-    start={"overhead": 3.5, "memory": -1.7, "cache": 1.0, "host": HOST_START, "exchange": -3.0},
+    start={"overhead": 3.5, "memory": -1.7, "cache": 1.0, "host": HOST_START, "exchange": EXCHANGE_START},
     sharpness=5.0,
     rows=800,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from validation.fit._ops_form import HOST_START, Spec, products
+from validation.fit._ops_form import EXCHANGE_START, HOST_START, Spec, products
 
 _ROWS = 1200  # kernels, head widths, windows and caches make more kinds of shapes than a product has
 _START = {
@@ -15,7 +15,7 @@ _START = {
     "vector": 1.0,
     "power": -2.0,
     "host": HOST_START,
-    "exchange": -3.0,
+    "exchange": EXCHANGE_START,
 }
 
 DECODE = Spec(

@@ -163,7 +163,7 @@ def _two_pools(
         step_lane(service, chip, best, framework=asked.framework, pool="prefill"),
         step_lane(service, chip, best, framework=asked.framework),
         load,
-        replicas=(groups * best.prefill_copies * best.prefill.pp * best.prefill.dp, _lanes(best, groups)),
+        replicas=(_prefill_lanes(best, groups), _lanes(best, groups)),
         link=link_of(service, chip, tp=(best.prefill.tp, best.layout.tp), n_chips=groups * best.n_chips),
         **how,
     )
@@ -174,14 +174,18 @@ def _lanes(best: Choice, groups: int) -> int:
     return groups * best.copies * best.layout.pp * best.layout.dp
 
 
+def _prefill_lanes(best: Choice, groups: int) -> int:
+    """Return how many of them a pool for prefill adds: none where there is one pool."""
+    return groups * best.prefill_copies * best.prefill.pp * best.prefill.dp if best.prefill else 0
+
+
 def replayed(replay: Replay, service: Service, best: Choice) -> dict[str, Any]:
     """Return what a simulation saw, for JSON."""
     known = ("ttft_s", "prefill_s", "handover_s", "tpot_s", "latency_s")
     seen = [c for c in known if c in replay.requests.columns]
     columns = [c for c in seen if replay.requests[c].drop_nans().len() > 0]
     prompts = float(replay.requests["input_tokens"].sum())
-    pools = best.prefill_copies * best.prefill.dp * best.prefill.pp if best.prefill else 0
-    lanes = best.copies * best.layout.dp * best.layout.pp + pools
+    lanes = _lanes(best, 1) + _prefill_lanes(best, 1)
     out: dict[str, Any] = {
         "requests": replay.requests.height,
         "span_s": replay.span_s,

@@ -17,7 +17,8 @@ from suanli.silicon._unit import Unit
 
 Array = NDArray[np.float64]
 
-_ROWS = 128.0  # query rows of a prefill tile that make what it draws from the cache not count
+# Query rows of a prefill tile that make what it draws from the cache not count; an encoder's tile where none is stated.
+_ROWS = 128.0
 _STEP = 64.0  # keys to which the longest row of a prefill tile is rounded up
 
 

@@ -39,7 +39,7 @@ def moe_parts(
 
     ``tokens`` are those of all ``ep`` chips together; ``inter`` and ``n_experts`` are unsharded. ``skew`` is the
     exponent of the routing's power law (0: balanced; measured tables hold 1.01 and 1.2).
-    ``cache`` "cold": keys, values and weights come from memory. Raises InputError for shapes that are no MoE layer.
+    ``cache`` "cold": weights come from memory. Raises InputError for shapes that are no MoE layer.
     """
     sizes = shapes(
         zero_allowed=("skew",),

@@ -30,7 +30,7 @@ class OpsTime:
     """Seconds of each row of an operator table, all of its runs together, with the 10th and 90th percentile.
 
     ``bound`` says what most of a row's time goes to: overhead, before (a pass that must end first), compute, memory,
-    cache, vector, power or host.
+    cache, exchange (between matrix and vector units), vector, power or host.
     """
 
     value: Array
